@@ -1,0 +1,1 @@
+"""The data HW1 rests on: getting it, verifying it, reading it, standing in for it."""

@@ -1,0 +1,73 @@
+"""What a training run leaves behind: plain data, no torch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Loss and accuracy over a number of examples.
+
+    Attributes:
+        loss: mean cross-entropy in nats.
+        accuracy: share of examples classified right, 0 to 1.
+        count: number of examples.
+    """
+
+    loss: float
+    accuracy: float
+    count: int
+
+    @classmethod
+    def total(cls, batches: Iterable[tuple[float, int, int]]) -> "Metrics":
+        """Exact means from each batch's (loss_sum, correct, count), whatever their sizes."""
+        loss_sum, correct, count = (sum(column) for column in zip(*batches, strict=True))
+        return cls(loss_sum / count, correct / count, count)
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+        epoch: counted from 1.
+        seconds: wall-clock time, training and evaluation.
+        lr: learning rate at the epoch's end.
+        metrics: by split. "running" sums the batches as they were trained on, while the
+            network was changing; every other split was evaluated after the epoch.
+    """
+
+    epoch: int
+    seconds: float
+    lr: float
+    metrics: dict[str, Metrics]
+
+
+@dataclass
+class History:
+    """The epochs of one training run, under the name a legend shows."""
+
+    name: str
+    records: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def epochs(self) -> list[int]:
+        """Epoch numbers, from 1."""
+        return [record.epoch for record in self.records]
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all epochs."""
+        return sum(record.seconds for record in self.records)
+
+    def curve(self, split: str, quantity: str) -> list[float]:
+        """One value an epoch; quantity is "loss" or "accuracy"."""
+        return [getattr(record.metrics[split], quantity) for record in self.records]
+
+    def final(self, split: str) -> Metrics:
+        """Metrics after the last epoch."""
+        return self.records[-1].metrics[split]
+
+    def best(self, split: str) -> EpochRecord:
+        """The first of the epochs with the highest accuracy on a split."""
+        return max(self.records, key=lambda record: record.metrics[split].accuracy)

@@ -1,0 +1,226 @@
+"""Every figure of HW1.ipynb. Each function returns a Figure and shows nothing."""
+
+from collections.abc import Callable, Sequence
+
+import seaborn as sns
+import torch
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+from torch import Tensor
+
+from hw1lib.history import History
+
+WIDTH = 7.0  # inches: the text of an A4 page
+
+
+def use_house_style() -> None:
+    """Vector figures that come out the same at each run, in one style."""
+    sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
+    # Grey levels, not colours, where a colour map shows one quantity.
+    rcParams.update({"svg.hashsalt": "hw1", "image.cmap": "gray", "axes.titlesize": "medium"})
+    set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def curves(histories: Sequence[History], splits: Sequence[str], *, title: str) -> Figure:
+    """Loss and accuracy against epochs: a colour a run, a line style a split.
+
+    Args:
+        histories: one or more runs; their names go into the legend if there are several.
+        splits: two at most; the second is drawn solid, the first dashed.
+        title: of the figure.
+    """
+    figure, axes = _panels(1, 2, title, height=3.0)
+    styles = ["-"] if len(splits) == 1 else ["--", "-"]
+    for axis, quantity in zip(axes, ("loss", "accuracy"), strict=True):
+        for colour, history in zip(sns.color_palette(), histories, strict=False):
+            for style, split in zip(styles, splits, strict=True):
+                label = f"{history.name}, {split}" if len(histories) > 1 else split
+                values = history.curve(split, quantity)
+                axis.plot(history.epochs, values, style, color=colour, label=label)
+        axis.set(xlabel="epoch", ylabel=quantity)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0].set_ylabel("loss (cross-entropy, nats)")
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[1].legend()
+    return figure
+
+
+def mark_epoch(figure: Figure, epoch: int, label: str) -> Figure:
+    """Add a vertical line at one epoch to every panel of `curves`."""
+    for axis in figure.axes:
+        axis.axvline(epoch, color="0.4", linewidth=1, linestyle=":", label=label)
+    figure.axes[-1].legend()
+    return figure
+
+
+def activations(
+    pairs: Sequence[tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]],
+    *,
+    title: str,
+) -> Figure:
+    """Activations that work element by element, with their derivatives, on [-6, 6]."""
+    x = torch.linspace(-6, 6, 241)
+    figure, axes = _panels(1, len(pairs), title, height=2.4)
+    for axis, (function, derivative) in zip(axes, pairs, strict=True):
+        axis.plot(x, function(x), label=f"{function.__name__}(x)")
+        axis.plot(x, derivative(function(x)), "--", label="its derivative")
+        axis.set(xlabel="x")
+        axis.legend()
+    return figure
+
+
+def jacobian(J: Tensor, *, title: str) -> Figure:
+    """A Jacobian (N, N) as a heat map with its values written in."""
+    figure, (axis,) = _panels(1, 1, title, height=2.6)
+    sns.heatmap(J, annot=True, fmt=".3f", cmap="vlag", center=0, square=True, ax=axis)
+    axis.set(xlabel="k (input)", ylabel="i (output)")
+    return figure
+
+
+def hidden_outputs(samples: dict[str, Tensor], *, title: str) -> Figure:
+    """Histograms of hidden units' outputs in [0, 1], a panel a network.
+
+    Args:
+        samples: network's name -> outputs, any shape.
+        title: of the figure.
+    """
+    figure, axes = _panels(1, len(samples), title, height=2.2, sharey=True)
+    for axis, (name, values) in zip(axes, samples.items(), strict=True):
+        share, edges = torch.histogram(values.flatten(), bins=40, range=(0.0, 1.0))
+        axis.stairs(share / share.sum(), edges, fill=True)
+        axis.set(title=name, xlabel="output of a hidden unit")
+    axes[0].set_ylabel("share of outputs")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    return figure
+
+
+def photo_grid(
+    photos: Sequence[Tensor], captions: Sequence[str], *, columns: int, title: str
+) -> Figure:
+    """Photos in rows, a caption above each.
+
+    Args:
+        photos: (3, H, W) or (H, W), uint8 or float in [0, 1].
+        captions: one a photo.
+        columns: photos a row.
+        title: of the figure.
+    """
+    rows = -(-len(photos) // columns)
+    size = WIDTH / columns
+    tallest = max(photo.shape[-2] / photo.shape[-1] for photo in photos)
+    figure, axes = _panels(rows, columns, title, height=rows * (size * tallest + 0.2) + 0.3)
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, photo, caption in zip(axes, photos, captions, strict=False):
+        _show(axis, photo)
+        axis.set_title(caption, fontsize="small")
+    return figure
+
+
+def confusions(counts: Tensor, names: Sequence[str], *, title: str) -> Figure:
+    """Confusion matrix in shares of the true class, (N, N) with true classes in rows."""
+    figure, (axis,) = _panels(1, 1, title, height=WIDTH)
+    shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
+    sns.heatmap(
+        shares,
+        xticklabels=names,
+        yticklabels=names,
+        cmap="rocket_r",
+        vmin=0,
+        vmax=1,
+        square=True,
+        linewidths=0.2,
+        cbar_kws={"format": PercentFormatter(1.0), "shrink": 0.6},
+        ax=axis,
+    )
+    axis.tick_params(labelsize=5.5)
+    axis.set(xlabel="predicted", ylabel="true")
+    return figure
+
+
+def prediction(
+    photo: Tensor, names: Sequence[str], probabilities: Sequence[float], *, title: str
+) -> Figure:
+    """A photo (3, H, W) beside the probabilities of its most probable classes."""
+    figure, axes = _panels(1, 2, title, height=2.4, width_ratios=(1, 1.4))
+    _show(axes[0], photo)
+    axes[0].set_axis_off()
+    sns.barplot(x=list(probabilities), y=list(names), color=sns.color_palette()[0], ax=axes[1])
+    axes[1].bar_label(axes[1].containers[0], fmt="{:.1%}", padding=2)
+    axes[1].set(xlabel="probability", ylabel="")
+    axes[1].margins(x=0.2)
+    axes[1].xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    return figure
+
+
+def filters(weights: Tensor, *, title: str) -> Figure:
+    """Filters as colour pictures, and channel by channel in their own units.
+
+    A weight can be negative and a picture's value can not: for the first column each
+    filter is rescaled so that its least weight is 0 and its greatest 1.
+
+    Args:
+        weights: (count, 3, 3, 3), in [filter][channel][row][column].
+        title: of the figure.
+    """
+    limit = weights.abs().max().item()
+    figure, axes = _panels(len(weights), 4, title, height=1.75 * len(weights) + 0.4)
+    for row, w in enumerate(weights):
+        picture, *channels = axes[4 * row : 4 * row + 4]
+        _show(picture, (w - w.min()) / (w.max() - w.min()))
+        picture.set_ylabel(f"filter {row}")
+        for axis, channel in zip(channels, w, strict=True):
+            sns.heatmap(
+                channel,
+                cmap="vlag",
+                vmin=-limit,
+                vmax=limit,
+                annot=True,
+                fmt=".2f",
+                square=True,
+                cbar=False,
+                ax=axis,
+            )
+    for axis, name in zip(axes, ("rescaled to [0, 1]", "red", "green", "blue"), strict=False):
+        axis.set_title(name)
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+    return figure
+
+
+def responses(photo: Tensor, maps: Tensor, *, title: str) -> Figure:
+    """A photo and the filters' responses to it: black is the least, white the greatest.
+
+    Args:
+        photo: (3, H, W), in [0, 1].
+        maps: (count, H, W), in the filters' own units; each panel has its own scale.
+        title: of the figure.
+    """
+    figure, axes = _panels(1, 1 + len(maps), title, height=2.3)
+    _show(axes[0], photo)
+    axes[0].set_title("photo")
+    for index, (axis, response) in enumerate(zip(axes[1:], maps, strict=True)):
+        picture = axis.imshow(response, interpolation="none")
+        axis.set_title(f"filter {index}")
+        figure.colorbar(picture, ax=axis, location="bottom", shrink=0.9)
+    for axis in axes[: 1 + len(maps)]:
+        axis.set(xticks=[], yticks=[])
+    return figure
+
+
+def _panels(
+    rows: int, columns: int, title: str, *, height: float, **gridspec
+) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.suptitle(title)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **gridspec).flat)
+
+
+def _show(axis: Axes, photo: Tensor) -> None:
+    """Unresampled pixels: the viewer scales them, whatever the resolution of the page."""
+    pixels = photo if photo.dim() == 2 else photo.permute(1, 2, 0)
+    axis.imshow(pixels, interpolation="none")
+    axis.grid(visible=False)

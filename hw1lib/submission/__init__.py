@@ -1,0 +1,1 @@
+"""From the notebook to the three files that are handed in."""

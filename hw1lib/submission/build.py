@@ -1,0 +1,304 @@
+"""Builds the three files to hand in: the executed notebook, its PDF and the weights."""
+
+import ast
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from hw1lib.datasets.download import replacing
+from hw1lib.datasets.resources import RESOURCES, ResourceError, Source, data_folder, obtain
+from hw1lib.submission.execute import ExportError, execute
+from hw1lib.submission.names import PLACEHOLDERS, IdError, parse_ids, submission_name
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+class MissingDataError(ExportError):
+    """Resources that cannot be had and must not be stood in for, and how to get them."""
+
+
+def export(
+    notebook: Path,
+    ids: Sequence[str] = (),
+    *,
+    output: Path = PROJECT_ROOT,
+    strict: bool = False,
+    in_place: bool = False,
+    started: float | None = None,
+) -> list[Path]:
+    """Execute a notebook and publish it with its PDF and its weights, all three or none.
+
+    Args:
+        notebook: file to execute; it stays as it is unless `in_place`.
+        ids: student IDs; none leaves the choice to the notebook's cell tagged ``ids``.
+        output: folder of ``submission/``, ``draft/`` and ``build/``.
+        strict: refuse stand-ins.
+        in_place: also write the executed cells back to `notebook`.
+        started: `time.perf_counter()` at the start of the command; default now.
+
+    Returns:
+        Paths of the .ipynb, .pdf and .pkl: in ``submission/``, or in ``draft/`` where a
+        stand-in took part.
+
+    Raises:
+        IdError: the IDs, or the cell that holds them, are not as they should be.
+        MissingDataError: a stand-in would be needed and is not allowed.
+        ExportError: anything else that can be said in a sentence.
+    """
+    started = started or time.perf_counter()
+    original, executed = _read(notebook)
+    ids = _settle_ids(executed, ids)
+    name = submission_name(ids)
+    sources = _obtain_all(strict)
+    stand_ins = [source for source in sources if source.stand_in]
+    build = output / "build"
+    build.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="run-", dir=build) as run,
+        _kept_on_failure(executed, build / f"{notebook.stem}-failed.ipynb"),
+    ):
+        artefacts, memory = _execute(executed, Path(run), stand_ins, started)
+        files = _publish(
+            output / ("draft" if stand_ins else "submission") / name,
+            ipynb=_written(executed),
+            pdf=_pdf(executed, name),
+            pkl=_checked_weights(artefacts / f"{name}.pkl"),
+        )
+        for artefact in filter(Path.is_file, artefacts.iterdir()):
+            artefact.replace(build / artefact.name)
+    _summarise(files, memory, time.perf_counter() - started)
+    if in_place:
+        _write_back(notebook, original, executed)
+    _warn(ids, stand_ins)
+    return files
+
+
+# The notebook, and the IDs in it. -------------------------------------------------------------
+
+
+def _read(path: Path) -> tuple[bytes, NotebookNode]:
+    try:
+        original = path.read_bytes()
+        return original, nbformat.reads(original.decode(), as_version=4)
+    except FileNotFoundError:
+        raise ExportError(f"{path} is not there: --notebook names another") from None
+    except ValueError as error:
+        raise ExportError(f"{path} is not a notebook: {error}") from None
+
+
+def _written(notebook: NotebookNode) -> bytes:
+    return nbformat.writes(notebook).encode() + b"\n"
+
+
+def _settle_ids(notebook: NotebookNode, ids: Sequence[str]) -> tuple[str, ...]:
+    """The IDs given, written into the notebook's cell for them; without any, that cell's."""
+    cell = _ids_cell(notebook)
+    value = _ids_expression(cell.source)
+    if not ids:
+        return parse_ids(ast.literal_eval(value))
+    settled = parse_ids(ids)
+    cell.source = _with_value(cell.source, value, _literal(settled))
+    return settled
+
+
+def _ids_cell(notebook: NotebookNode) -> NotebookNode:
+    cells = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "ids" in cell.metadata.get("tags", [])
+    ]
+    if len(cells) != 1:
+        raise IdError(
+            f"{len(cells)} code cells have the tag ids; exactly one must, and hold the line\n"
+            f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}"
+        )
+    return cells[0]
+
+
+def _ids_expression(source: str) -> ast.expr:
+    """What the cell assigns to STUDENT_IDS: a list or tuple of constants."""
+    found = []
+    try:
+        for statement in ast.parse(source).body:
+            match statement:
+                case ast.Assign(
+                    targets=[ast.Name(id="STUDENT_IDS")],
+                    value=ast.List(elts=elements) | ast.Tuple(elts=elements) as value,
+                ) if all(isinstance(element, ast.Constant) for element in elements):
+                    found.append(value)
+    except (SyntaxError, ValueError):  # Python before 3.12 raises the latter on a null byte
+        pass
+    if len(found) != 1:
+        raise IdError(
+            "The cell with the tag ids must hold your IDs in quotes, as in the line\n"
+            f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}\nIt holds\n"
+            + "\n".join(f"    {line}" for line in source.splitlines())
+        )
+    return found[0]
+
+
+def _with_value(source: str, value: ast.expr, new: str) -> str:
+    lines = [line.encode() for line in source.split("\n")]  # ast counts columns in bytes
+    head = lines[value.lineno - 1][: value.col_offset]
+    tail = lines[value.end_lineno - 1][value.end_col_offset :]
+    lines[value.lineno - 1 : value.end_lineno] = [head + new.encode() + tail]
+    return b"\n".join(lines).decode()
+
+
+def _literal(ids: Sequence[str]) -> str:
+    return json.dumps(list(ids))
+
+
+def _write_back(path: Path, original: bytes, executed: NotebookNode) -> None:
+    if path.read_bytes() != original:
+        raise ExportError(
+            f"{path} was saved by someone else while the export ran, so it was left as it is. "
+            "The executed notebook is the .ipynb above."
+        )
+    with replacing(path) as temporary:
+        temporary.write_bytes(_written(executed))
+    print(f"{path} now holds these results")
+
+
+# From data to files. --------------------------------------------------------------------------
+
+
+def _obtain_all(strict: bool) -> list[Source]:
+    if strict:
+        if os.environ.get("HW1_STANDIN", "") not in ("", "never"):
+            raise MissingDataError("HW1_STANDIN asks for stand-ins and --strict refuses them")
+        os.environ["HW1_STANDIN"] = "never"
+    print("Data")
+    sources, errors = [], []
+    for name, resource in RESOURCES.items():
+        print(f"  {resource.title:{_TITLE_WIDTH}}", end="", flush=True)
+        try:
+            source = obtain(name)
+        except ResourceError as error:
+            print("missing")
+            errors.append(str(error))
+        else:
+            print(f"STAND-IN: {source.detail}" if source.stand_in else source.origin)
+            sources.append(source)
+    if errors:
+        raise MissingDataError("\n\n".join(errors))
+    return sources
+
+
+_TITLE_WIDTH = 2 + max(len(resource.title) for resource in RESOURCES.values())
+
+
+def _execute(
+    notebook: NotebookNode, run: Path, stand_ins: list[Source], started: float
+) -> tuple[Path, int]:
+    """Execute the notebook in the folder `run`.
+
+    Returns the folder of what its cells wrote, and the kernel's peak memory in bytes.
+    """
+    artefacts, scratch = run / "output", run / "kernel"
+    artefacts.mkdir()
+    scratch.mkdir()
+    # The kernel is told what was found, so that it searches nothing again.
+    found = ",".join(source.name for source in stand_ins) or "never"
+    if os.environ.get("HW1_STANDIN") == "always":
+        found = "always"
+    env = {
+        **os.environ,
+        "HW1_OUTPUT": str(artefacts.absolute()),
+        "HW1_DATA": str(data_folder()),
+        "HW1_STANDIN": found,
+    }
+
+    def say_start() -> None:
+        print(f"\nNotebook, {_minutes(time.perf_counter() - started)} after the start")
+
+    memory = execute(notebook, cwd=PROJECT_ROOT, env=env, scratch=scratch, on_start=say_start)
+    return artefacts, memory
+
+
+def _checked_weights(path: Path) -> bytes:
+    from hw1lib.submission.weights import WeightsFileError, load_weights  # imports torch
+
+    if not path.exists():
+        raise ExportError(
+            f"The notebook ran, but no cell saved {path.name}: Q2.II.a has to, with "
+            "save_weights, in the folder that HW1_OUTPUT names."
+        )
+    try:
+        load_weights(path)
+    except WeightsFileError as error:
+        raise ExportError(str(error)) from None
+    return path.read_bytes()
+
+
+def _pdf(notebook: NotebookNode, name: str) -> bytes:
+    from hw1lib.submission import pdf
+
+    started = time.perf_counter()
+    try:
+        content, _ = pdf.TypstPDFExporter().from_notebook_node(
+            notebook, {"metadata": {"name": name}}
+        )
+    except pdf.ExportError as error:
+        raise ExportError(f"The PDF could not be made: {error}") from None
+    print(f"\nPDF rendered in {time.perf_counter() - started:.1f} s")
+    return content
+
+
+def _publish(stem: Path, **contents: bytes) -> list[Path]:
+    """Write all contents beside their targets first; only then the names change, in one go."""
+    files = {stem.with_name(f"{stem.name}.{kind}"): data for kind, data in contents.items()}
+    with ExitStack() as stack:
+        for path, data in files.items():
+            stack.enter_context(replacing(path)).write_bytes(data)
+    return list(files)
+
+
+@contextmanager
+def _kept_on_failure(notebook: NotebookNode, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        with replacing(path) as temporary:
+            temporary.write_bytes(_written(notebook))
+        print(f"\nThe notebook as far as it came is kept in {path}", flush=True)
+        raise
+
+
+# What is said at the end. ---------------------------------------------------------------------
+
+
+def _summarise(files: list[Path], memory: int, seconds: float) -> None:
+    print(f"\nWritten to {files[0].parent}")
+    for path in files:
+        print(f"  {path.name:32}{path.stat().st_size / 1e6:8.2f} MB")
+    print(f"Total {_minutes(seconds)}; the kernel took up to {memory / 1e9:.2f} GB of memory")
+
+
+def _warn(ids: tuple[str, ...], stand_ins: list[Source]) -> None:
+    if ids[0] in PLACEHOLDERS:
+        print(
+            "The student IDs are still placeholders: set them in the notebook's cell "
+            "STUDENT_IDS, or run ./export.sh ID1 ID2 with yours."
+        )
+    if stand_ins:
+        for source in stand_ins:
+            print(f"  {source.title}: {source.detail}")
+        titles = ", ".join(source.title for source in stand_ins)
+        print(
+            f"DRAFT, not for handing in: made with stand-ins for {titles}; "
+            "data/README.md says how to get the real files."
+        )
+
+
+def _minutes(seconds: float) -> str:
+    return (
+        f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    )

@@ -1,0 +1,56 @@
+"""Student IDs and the name that the three files share."""
+
+import re
+from collections.abc import Sequence
+
+PLACEHOLDERS = ("ID1", "ID2")
+
+_ID = re.compile(r"[0-9]{5,9}")
+
+
+class IdError(ValueError):
+    """IDs that no submission can be named after; the message says what to write instead."""
+
+
+def parse_ids(ids: Sequence[str]) -> tuple[str, ...]:
+    """Check one or two student IDs.
+
+    Args:
+        ids: one or two different IDs of 5 to 9 digits, or the placeholders
+            ``ID1`` and ``ID2`` that stand in the notebook until the students set theirs.
+
+    Returns:
+        The IDs in the order given.
+
+    Raises:
+        IdError: there are none or more than two, one is malformed or still a placeholder
+            beside a real one, or both are the same.
+    """
+    ids = tuple(ids)
+    if not 1 <= len(ids) <= 2:
+        raise IdError(f"{len(ids)} IDs given: write one student ID or two")
+    if ids == PLACEHOLDERS[: len(ids)]:
+        return ids
+    for number, student_id in enumerate(ids, start=1):
+        if student_id in PLACEHOLDERS:
+            raise IdError(
+                f"ID {number} is still the placeholder {student_id}: write a student ID there, "
+                "or give only one ID where the submission is one student's"
+            )
+        if not (isinstance(student_id, str) and _ID.fullmatch(student_id)):
+            raise IdError(
+                f"ID {number} is {student_id!r}: write a text of 5 to 9 digits alone, as in "
+                "'123456789'"
+            )
+    if len(set(ids)) < len(ids):
+        raise IdError(f"both IDs are {ids[0]}: write two different ones, or only one")
+    return ids
+
+
+def submission_name(ids: Sequence[str]) -> str:
+    """Name of the three files without their extension, as in ``HW1_ID1_ID2``.
+
+    Raises:
+        IdError: as :func:`parse_ids` does.
+    """
+    return "_".join(("HW1", *parse_ids(ids)))

@@ -1,0 +1,94 @@
+"""Which characters the fonts can show, and what stands in for the others."""
+
+import importlib.util
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+import typst
+
+#: Fonts by dependency: Typst brings Libertinus, New Computer Modern and DejaVu Sans Mono,
+#: matplotlib brings DejaVu and STIX for further scripts and symbols.
+COVERAGE = ("DejaVuSans.ttf", "DejaVuSansMono.ttf", "STIXGeneral.ttf")
+
+
+def font_folder() -> Path:
+    """Folder of matplotlib's fonts, found without importing matplotlib."""
+    spec = importlib.util.find_spec("matplotlib")
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
+@cache
+def bundled_fonts() -> typst.Fonts:
+    """The fonts that are the same on every machine."""
+    return typst.Fonts(include_system_fonts=False, font_paths=[str(font_folder())])
+
+
+@cache
+def all_fonts() -> typst.Fonts:
+    """The bundled fonts and those of the machine."""
+    return typst.Fonts(include_system_fonts=True, font_paths=[str(font_folder())])
+
+
+def characters(path: str | Path, index: int = 0) -> frozenset[int]:
+    """Code points a font file has glyphs for; empty when it cannot be read."""
+    from fontTools.ttLib import TTFont, TTLibError
+
+    try:
+        with TTFont(path, fontNumber=index, lazy=True) as font:
+            return frozenset(font.getBestCmap() or ())
+    except (OSError, TTLibError, KeyError, AttributeError):
+        return frozenset()
+
+
+@cache
+def bundled_characters() -> frozenset[int]:
+    """Code points of the bundled fonts."""
+    return frozenset().union(*(characters(font_folder() / name) for name in COVERAGE))
+
+
+@cache
+def system_characters() -> frozenset[int]:
+    """Code points of the fonts of this machine; reads them all, so only asked when needed."""
+    files = {(font.path, font.index) for font in all_fonts().fonts() if font.path}
+    return frozenset().union(*(characters(path, index) for path, index in files))
+
+
+class Glyphs:
+    """Knows what can be shown, and remembers what could not be."""
+
+    def __init__(self):
+        self.missing: set[str] = set()
+        self.needs_system_fonts = False
+
+    @property
+    def fonts(self) -> typst.Fonts:
+        """The fonts to typeset with."""
+        return all_fonts() if self.needs_system_fonts else bundled_fonts()
+
+    def shown(self, text: str) -> str:
+        """The text, with `⟨U+XXXX⟩` for each character that no font can show."""
+        if text.isascii() and text.isprintable():
+            return text
+        return "".join(self.shown_character(char) for char in text)
+
+    def shown_character(self, char: str) -> str:
+        """One character or its code point; marks that are invisible by nature stay."""
+        if " " <= char <= "\u02ff" and char != "\x7f" and not "\x80" <= char < "\xa0":
+            return char
+        if char in "\n\t":
+            return char
+        category = unicodedata.category(char)
+        if category in ("Cc", "Cs", "Cn", "Co"):
+            return f"⟨U+{ord(char):04X}⟩"
+        if (
+            category in ("Zs", "Zl", "Zp", "Cf")
+            or char in "\ufe0e\ufe0f"
+            or ord(char) in bundled_characters()
+        ):
+            return char
+        if ord(char) in system_characters():
+            self.needs_system_fonts = True
+            return char
+        self.missing.add(char)
+        return f"⟨U+{ord(char):04X}⟩"

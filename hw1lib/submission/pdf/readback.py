@@ -1,0 +1,397 @@
+"""Read a PDF back and say what of the notebook is not visible in it.
+
+Works on any pair of notebook and PDF. Text is compared without white space and hyphens, so that
+wrapping and fonts do not matter; text outside of a page counts as lost. Formulas are compared
+by the TeX source that tagged PDFs carry, images by their size in pixels.
+"""
+
+import ctypes
+import re
+import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pypdfium2
+import pypdfium2.raw as pdfium
+from bs4 import BeautifulSoup, NavigableString, Tag
+from PIL import Image
+
+from hw1lib.submission.pdf.cells import (
+    Cell,
+    Code,
+    Html,
+    Markdown,
+    Note,
+    Part,
+    Picture,
+    Text,
+    read_cells,
+)
+from hw1lib.submission.pdf.hypertext import BLOCKS, INVISIBLE, PLAYERS, shortened
+from hw1lib.submission.pdf.images import ImageError, Images
+from hw1lib.submission.pdf.markdown import Page, to_pages
+from hw1lib.submission.pdf.tex import defines
+
+# pdfium marks hyphens at line ends, so they are not compared; format characters no one sees.
+UNSEEN = re.compile("[\\s\x00-\x1f\x7f\xad\u200b-\u200f\u2010\u2011\u202a-\u202e\u2060-\u206f"
+                    "\ufe00-\ufe0f\ufeff\ufffe-]+")  # fmt: skip
+CODE_POINT = re.compile("⟨U\\+([0-9A-F]{4,6})⟩")
+TAG = re.compile(r"\x1b\[[\d;:]*m|\x1b")
+#: How far ahead of the last match a text is looked for, in characters.
+REACH = 20_000
+#: Points by which a box may stick out of the page: side bearings and rounding.
+SLACK = 1.5
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something of the notebook that the PDF does not show."""
+
+    cell: str
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.cell}: {self.kind} is not visible: {shortened(self.text, 100)}"
+
+
+@dataclass
+class Reading:
+    """What a PDF shows: its text, its formulas' sources, the pixel sizes of its images."""
+
+    text: str
+    formulas: Counter[str]
+    figures: int
+    rasters: Counter[tuple[int, int]]
+    outside: list[Loss]
+    tagged: bool
+
+
+def normal(text: str) -> str:
+    """Text as it is compared: compatibility forms unified, nothing invisible in it."""
+    return UNSEEN.sub("", unicodedata.normalize("NFKC", CODE_POINT.sub(character, text)))
+
+
+def character(match: re.Match) -> str:
+    """The character that a printed code point stands for."""
+    number = int(match[1], 16)
+    return chr(number) if number < 0x110000 else match[0]
+
+
+def losses(notebook: Path, pdf: Path, max_lines: int = 1000) -> list[Loss]:
+    """What of a notebook file is not visible in a PDF file; [] when all of it is."""
+    cells = read_cells(nbformat.read(notebook, as_version=4), max_lines)
+    parts = [part for cell in cells for part in cell.parts if isinstance(part, Markdown)]
+    pages = to_pages([part.text for part in parts])
+    with tempfile.TemporaryDirectory(prefix="notebook-check-") as folder:
+        images = Images(Path(folder), notebook.parent)
+        by_part = {id(part): page for part, page in zip(parts, pages, strict=True)}
+        return compare(cells, by_part, images, read_pdf(pdf.read_bytes()))
+
+
+# -- the PDF --------------------------------------------------------------------------------
+
+
+def read_pdf(data: bytes) -> Reading:
+    """Everything visible in a PDF."""
+    reading = Reading("", Counter(), 0, Counter(), [], False)
+    texts = []
+    with pypdfium2.PdfDocument(data) as document:
+        for number, page in enumerate(document, 1):
+            texts.append(page_text(page, number, reading))
+            read_images(page, number, reading)
+            read_tags(page, reading)
+    reading.text = normal("\n".join(without_running_lines(texts)))
+    return reading
+
+
+def page_text(page: pypdfium2.PdfPage, number: int, reading: Reading) -> str:
+    """Text inside of a page; what lies outside is noted as lost."""
+    words = page.get_textpage()
+    box = page.get_bbox()
+    rects = [words.get_rect(i) for i in range(words.count_rects())]
+    text = words.get_text_range()
+    if all(is_inside(rect, box) for rect in rects):
+        return text
+    inside, outside = [], []
+    for i in range(words.count_chars()):
+        char = words.get_text_range(i, 1)
+        seen = char.isspace() or is_inside(words.get_charbox(i), box)
+        (inside if seen else outside).append(char)
+    reading.outside.append(Loss(f"page {number}", "text outside of the page", "".join(outside)))
+    return "".join(inside)
+
+
+def is_inside(rect: tuple[float, ...], box: tuple[float, ...]) -> bool:
+    """Whether (left, bottom, right, top) lies in the page's box."""
+    return (
+        rect[0] >= box[0] - SLACK
+        and rect[1] >= box[1] - SLACK
+        and rect[2] <= box[2] + SLACK
+        and rect[3] <= box[3] + SLACK
+    )
+
+
+def without_running_lines(texts: list[str]) -> list[str]:
+    """Pages without header and footer: first and last lines that most pages share.
+
+    The page's own number counts as shared. What heads the first page stays: it is the title,
+    which headers repeat.
+    """
+    pages = [[line for line in text.splitlines() if line.strip()] for text in texts]
+    for end in (0, -1):
+        for _ in range(2):
+            shapes = [
+                re.sub(rf"\b{number}\b", "#", page[end]) if page else ""
+                for number, page in enumerate(pages, 1)
+            ]
+            common = Counter(shapes)
+            for number, (page, shape) in enumerate(zip(pages, shapes, strict=True)):
+                shared = common[shape] > len(pages) / 2 and len(pages) > 1
+                alone = len(pages) == 1 and end == -1 and re.fullmatch(r"#(\W+#)?", shape)
+                if page and (shared or alone) and not (number == 0 and end == 0):
+                    del page[end]
+    return ["\n".join(page) for page in pages]
+
+
+def read_images(page: pypdfium2.PdfPage, number: int, reading: Reading) -> None:
+    """Count the images of a page that lie inside of it."""
+    box = page.get_bbox()
+    for item in page.get_objects(filter=(pdfium.FPDF_PAGEOBJ_IMAGE,), max_depth=1):
+        if is_inside(item.get_bounds(), box):
+            reading.rasters[item.get_px_size()] += 1
+        else:
+            reading.outside.append(Loss(f"page {number}", "an image", "it leaves the page"))
+
+
+def read_tags(page: pypdfium2.PdfPage, reading: Reading) -> None:
+    """Collect figures and the sources of formulas from a page's structure tree."""
+    tree = pdfium.FPDF_StructTree_GetForPage(page)
+    if not tree:
+        return
+    todo = [
+        pdfium.FPDF_StructTree_GetChildAtIndex(tree, i)
+        for i in range(pdfium.FPDF_StructTree_CountChildren(tree))
+    ]
+    while todo:
+        element = todo.pop()
+        if not element:
+            continue
+        reading.tagged = True
+        kind = tag_text(pdfium.FPDF_StructElement_GetType, element)
+        if kind == "Formula":
+            alt = tag_text(pdfium.FPDF_StructElement_GetAltText, element)
+            reading.formulas[normal(alt)] += 1
+        elif kind == "Figure":
+            reading.figures += 1
+        todo += [
+            pdfium.FPDF_StructElement_GetChildAtIndex(element, i)
+            for i in range(pdfium.FPDF_StructElement_CountChildren(element))
+        ]
+    pdfium.FPDF_StructTree_Close(tree)
+
+
+def tag_text(getter, element) -> str:
+    """A text property of a structure element."""
+    size = getter(element, None, 0)
+    if size <= 2:
+        return ""
+    buffer = ctypes.create_string_buffer(size)
+    getter(element, buffer, size)
+    return buffer.raw[: size - 2].decode("utf-16-le", "replace")
+
+
+# -- the notebook ---------------------------------------------------------------------------
+
+
+def compare(
+    cells: list[Cell], pages: dict[int, Page], images: Images, reading: Reading
+) -> list[Loss]:
+    """What of the cells the PDF does not show."""
+    found = list(reading.outside)
+    at = 0
+    figures = 0
+    formulas: Counter[str] = Counter()
+    rasters: Counter[tuple[int, int]] = Counter()
+    for cell in cells:
+        start = at
+        for part in cell.parts:
+            for kind, pieces, ordered in expected(part, pages):
+                at, lost = seek(reading.text, pieces, at, start, ordered)
+                found += [Loss(cell.name, kind, text) for text in lost]
+            for size in pictures(part, pages, images):
+                figures += 1
+                if size:
+                    rasters[size] += 1
+                    if rasters[size] > reading.rasters[size]:
+                        text = f"{size[0]} x {size[1]} pixels"
+                        found.append(Loss(cell.name, "an image", text))
+            for tex in formula_sources(part, pages):
+                formulas[tex] += 1
+                if reading.tagged and formulas[tex] > reading.formulas[tex]:
+                    found.append(Loss(cell.name, "a formula", tex))
+        if reading.tagged and figures > reading.figures:
+            found.append(
+                Loss(cell.name, "a figure", "the PDF has fewer figures than the notebook")
+            )
+            figures = reading.figures
+    return found
+
+
+def seek(
+    text: str, pieces: list[str], at: int, start: int, ordered: bool
+) -> tuple[int, list[str]]:
+    """Look for pieces after `at`; give the place after them and the pieces that are missing."""
+    normals = [normal(piece) for piece in pieces]
+    whole = "".join(normals)
+    place = text.find(whole, at, at + REACH + len(whole))
+    if place >= 0:
+        return place + len(whole), []
+    if not ordered:
+        return seek_any(text, pieces, normals, at)
+    lost = []
+    for piece, wanted in zip(pieces, normals, strict=True):
+        place = text.find(wanted, at, at + REACH + len(wanted))
+        if place < 0:
+            place = text.find(wanted, start, start + REACH + len(wanted))
+        if place < 0 and not any_order(text, wanted, at):
+            lost.append(piece)
+        at = max(at, place + len(wanted) if place >= 0 else at)
+    return at, lost
+
+
+def seek_any(
+    text: str, pieces: list[str], normals: list[str], at: int
+) -> tuple[int, list[str]]:
+    """The same for cells of a table that was split, whose order is not known."""
+    window = text[at : at + REACH + 20 * sum(map(len, normals))]
+    wanted, lost, end = Counter(filter(None, normals)), [], 0
+    for piece, key in zip(pieces, normals, strict=True):
+        count = wanted.pop(key, 0)
+        if count and window.count(key) < count and not any_order(text, key, at):
+            lost.append(piece)
+        elif count:
+            end = max(end, window.find(key) + len(key))
+    return at + end, lost
+
+
+def any_order(text: str, wanted: str, at: int) -> bool:
+    """Whether text written from right to left is there, whichever way the PDF has it."""
+    if not any(unicodedata.bidirectional(char) in ("R", "AL") for char in wanted):
+        return False
+    near = Counter(text[max(0, at - REACH) : at + REACH])
+    return not Counter(wanted) - near
+
+
+def expected(part: Part, pages: dict[int, Page]) -> Iterator[tuple[str, list[str], bool]]:
+    """What a part shows: its kind, pieces of text, and whether they stand in this order."""
+    if isinstance(part, Code):
+        yield "a line of code", part.text.splitlines(), True
+    elif isinstance(part, Text):
+        yield "a line of output", TAG.sub("", part.text).splitlines(), True
+    elif isinstance(part, Note):
+        yield "a note", [part.text], True
+    elif isinstance(part, Markdown):
+        yield from expected_html(pages[id(part)].html, pages[id(part)])
+    elif isinstance(part, Html):
+        yield from expected_html(part.text, None)
+
+
+def expected_html(html: str, page: Page | None) -> Iterator[tuple[str, list[str], bool]]:
+    """Text of HTML: running text piece by piece, tables cell by cell."""
+    soup = BeautifulSoup(html, "html.parser")
+    for tag in soup.find_all([*INVISIBLE, *PLAYERS]):
+        tag.decompose()
+    for block in [*soup.children]:
+        if not isinstance(block, Tag):
+            yield "text", word_pieces([block], page), True
+        elif tables := ([block] if block.name == "table" else block.find_all("table")):
+            for table in tables:
+                if not table.find_parent("table"):
+                    yield "a table cell", table_pieces(table, page), False
+                    table.extract()
+            if block.name != "table":
+                yield "text", word_pieces([block], page), True
+        elif block.name == "pre":
+            text = block.get_text()
+            lines = (page.plain(text) if page else text).splitlines()
+            yield "a line of code", lines, True
+        else:
+            kind = "a heading" if re.fullmatch(r"h[1-6]", block.name) else "text"
+            yield kind, word_pieces([block], page), True
+
+
+def table_pieces(table: Tag, page: Page | None) -> list[str]:
+    """Text of each cell of a table."""
+    cells = table.find_all(["td", "th", "caption"])
+    return [piece for cell in cells for piece in word_pieces(cell.children, page)]
+
+
+def word_pieces(nodes: Iterable, page: Page | None) -> list[str]:
+    """Text between formulas and block boundaries, in order."""
+    pieces: list[str] = [""]
+
+    def walk(node: object) -> None:
+        if isinstance(node, NavigableString):
+            if type(node) is NavigableString:
+                words = page.split(node) if page else [str(node)]
+                for word in words:
+                    if isinstance(word, str):
+                        pieces[-1] += word
+                    else:
+                        pieces.append("")
+            return
+        edge = node.name in BLOCKS or node.name in ("br", "img", "input", "q", "svg")
+        if edge:
+            pieces.append("")
+        if node.name != "svg":
+            for child in node.children:
+                walk(child)
+        if edge:
+            pieces.append("")
+
+    for node in nodes:
+        walk(node)
+    return [piece for piece in pieces if normal(piece)]
+
+
+def pictures(
+    part: Part, pages: dict[int, Page], images: Images
+) -> Iterator[tuple[int, int] | None]:
+    """Pixel size of each image of a part that can be shown; None for drawings."""
+    sources: list[tuple[bytes | None, str]] = []
+    if isinstance(part, Picture):
+        sources = [(part.data, part.mime)]
+    elif isinstance(part, Markdown | Html):
+        page = pages.get(id(part)) if isinstance(part, Markdown) else None
+        attachments = part.attachments if isinstance(part, Markdown) else {}
+        html = page.html if page else part.text
+        if "<img" not in html.lower():
+            return
+        for tag in BeautifulSoup(html, "html.parser").find_all("img"):
+            url = str(tag.get("src") or "")
+            try:
+                sources.append(images.find(page.plain(url) if page else url, attachments))
+            except ImageError:
+                continue
+    for data, mime in sources:
+        try:
+            placed = images.place(data, mime)
+        except ImageError:
+            continue
+        if placed.file.endswith((".svg", ".pdf")):
+            yield None
+        else:
+            with Image.open(images.folder / placed.file) as image:
+                yield image.size
+
+
+def formula_sources(part: Part, pages: dict[int, Page]) -> list[str]:
+    """TeX of each formula of a part."""
+    page = pages.get(id(part))
+    formulas = page.formulas if page else []
+    return [normal(formula.tex) for formula in formulas if not defines(formula.tex)]

@@ -1,0 +1,162 @@
+"""VGG16, pre-trained on ImageNet, and what its first filters see (HW1.ipynb, Q3.II).
+
+Simonyan and Zisserman, Very deep convolutional networks for large-scale image
+recognition, 2015; weights and class names from torchvision.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.models import VGG16_Weights, vgg16
+from torchvision.transforms.v2 import functional as T
+
+from hw1lib.datasets.vgg16 import first_filters
+
+RESIZE, CROP = 256, 224  # pixels
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLASSES = VGG16_Weights.IMAGENET1K_V1.meta["categories"]
+
+
+class WeightsError(ValueError):
+    """A weights file that is not VGG16_Weights.IMAGENET1K_V1."""
+
+
+def load_vgg16(path: Path) -> nn.Module:
+    """VGG16 in evaluation mode, with the weights in torch.hub's cache folder.
+
+    Args:
+        path: <hub folder>/checkpoints/vgg16-397923af.pth, as `obtain("vgg16")` returns it.
+
+    Raises:
+        WeightsError: the file cannot be read as VGG16's weights, or its first three
+            filters are not the known ones.
+
+    Source: HW1.ipynb, Q3.II.1.
+    """
+    usual = torch.hub.get_dir()
+    torch.hub.set_dir(str(path.parent.parent))
+    try:
+        model = vgg16(weights=VGG16_Weights.IMAGENET1K_V1, progress=False)
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path} cannot be loaded as VGG16's weights ({str(error).splitlines()[0]}); "
+            "delete the file and run again to fetch it anew"
+        ) from error
+    finally:
+        torch.hub.set_dir(usual)
+    check_first_filters(model)
+    return model.eval()
+
+
+def check_first_filters(model: nn.Module) -> None:
+    """Compare the first three filters and biases with their known values.
+
+    Raises:
+        WeightsError: one differs by more than the rounding to 4 decimals.
+    """
+    layer = model.features[0]
+    found = torch.cat([layer.weight[:3].flatten(), layer.bias[:3]])
+    known = torch.cat([values.flatten() for values in first_filters()])
+    difference = (found - known).abs().max().item()
+    if not difference <= 5.1e-5:
+        raise WeightsError(
+            "the first three filters differ from those of VGG16_Weights.IMAGENET1K_V1 by up "
+            f"to {difference:.4f}; these are other weights: delete the file and run again"
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the preprocessing: what it did, and what came out."""
+
+    name: str
+    shape: tuple[int, ...]
+    low: float
+    high: float
+
+
+def preprocess(image: Image.Image) -> tuple[Tensor, list[Step]]:
+    """A photo as VGG16 wants it, and the steps that led there.
+
+    Args:
+        image: RGB, any size.
+
+    Returns:
+        x, float32, (3, 224, 224), normalised; the steps in order, each with the shape it
+        produced and the range of its values.
+
+    Source: HW1.ipynb, Q3.II.3; the same steps as VGG16_Weights.IMAGENET1K_V1.transforms().
+    """
+    steps = [_step("photo as loaded", T.pil_to_tensor(image))]
+    image = T.resize(image, [RESIZE], interpolation=T.InterpolationMode.BILINEAR)
+    steps.append(_step(f"shorter side resized to {RESIZE}", T.pil_to_tensor(image)))
+    x = T.pil_to_tensor(T.center_crop(image, [CROP, CROP]))
+    steps.append(_step(f"central {CROP} x {CROP} cut out", x))
+    x = T.to_dtype(x, torch.float32, scale=True)
+    steps.append(_step("scaled from 0..255 to [0, 1]", x))
+    x = T.normalize(x, MEAN, STD)
+    steps.append(_step("minus mean, divided by std, per channel", x))
+    return x, steps
+
+
+def _step(name: str, x: Tensor) -> Step:
+    return Step(name, tuple(x.shape), x.min().item(), x.max().item())
+
+
+def displayable(x: Tensor) -> Tensor:
+    """Undo the normalisation: a preprocessed photo (3, H, W) back in [0, 1]."""
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    return (x * std + mean).clamp(0, 1)
+
+
+class Prediction(NamedTuple):
+    """A class of ImageNet (index 0-999), its name, and the probability given to it."""
+
+    index: int
+    name: str
+    probability: float
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, x: Tensor, *, top: int = 5) -> tuple[Tensor, list[Prediction]]:
+    """Forward pass of one photo.
+
+    Args:
+        model: VGG16.
+        x: preprocessed, (3, 224, 224).
+        top: how many classes to name.
+
+    Returns:
+        The logits, (1000,), and the `top` most probable classes, most probable first.
+
+    Source: HW1.ipynb, Q3.II.4 and 5.
+    """
+    logits = model(x.unsqueeze(0)).squeeze(0)
+    best = logits.softmax(0).topk(top)
+    return logits, [
+        Prediction(i, CLASSES[i], p)
+        for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
+
+
+@torch.inference_mode()
+def filters_and_responses(model: nn.Module, x: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The first filters of the first convolution, and what they answer to a photo.
+
+    Args:
+        model: VGG16.
+        x: preprocessed, (3, H, W).
+        count: how many filters.
+
+    Returns:
+        Filters, (count, 3, 3, 3), in [filter][channel][row][column]; responses before the
+        ReLU, bias included, (count, H, W).
+
+    Source: HW1.ipynb, Q3.II.6.
+    """
+    layer = model.features[0]
+    return layer.weight[:count].clone(), layer(x.unsqueeze(0)).squeeze(0)[:count]

@@ -1,0 +1,68 @@
+"""What all tests share: no network, a data folder of their own, stand-ins made once."""
+
+import ipaddress
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from hw1lib.datasets import standins
+
+# A first call that loads a library, or a busy machine, is no fault of the code under test.
+settings.register_profile("hw1", deadline=None)
+settings.load_profile("hw1")
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path_factory, monkeypatch) -> Path:
+    """An empty HW1_DATA and torch.hub folder, and none of the user's own settings."""
+    folder = tmp_path_factory.mktemp("data")
+    monkeypatch.setenv("HW1_DATA", str(folder))
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+    for name in ("HW1_MIRROR", "HW1_STANDIN", "HW1_OUTPUT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory) -> Iterator[Callable[[str], Path]]:
+    """stand_in(name): the path a loader takes, made once for all tests; not to be changed."""
+    folder = tmp_path_factory.mktemp("stand-in")
+    yield lambda name: standins.make(name, folder)
+    shutil.rmtree(folder)  # half a gigabyte, were it only for the weights
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch) -> Iterator[None]:
+    """Fail a test that talks to anything but this machine, even if it swallows the error."""
+    strangers: list[str] = []
+
+    def local(host: object) -> bool:
+        try:
+            return ipaddress.ip_address(str(host)).is_loopback
+        except ValueError:
+            return host in (None, "", "localhost")
+
+    def guard(function, host_of):
+        def guarded(*args, **kwargs):
+            host = host_of(*args)
+            if not local(host):
+                strangers.append(str(host))
+                raise OSError(f"no network in tests: {host}")
+            return function(*args, **kwargs)
+
+        return guarded
+
+    def peer(sock, address):
+        return "localhost" if sock.family == getattr(socket, "AF_UNIX", None) else address[0]
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guard(getattr(socket.socket, name), peer))
+    lookup = guard(socket.getaddrinfo, lambda host, *_: host)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    yield
+    assert not strangers, f"the test reached for the network: {strangers}"

@@ -1,0 +1,84 @@
+"""Activations and derivatives against torch's own, autograd and centred differences."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from hw1lib.activations import DERIVATIVES, d_softmax, sigmoid, softmax, tanh
+from hw1lib.gradient_check import numerical_jacobian
+
+ORACLES = {sigmoid: torch.sigmoid, tanh: torch.tanh, softmax: lambda x: torch.softmax(x, -1)}
+FUNCTIONS = pytest.mark.parametrize("function", ORACLES, ids=lambda f: f.__name__)
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+
+finite = st.floats(-1e4, 1e4, width=32)
+rows = st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1, max_size=4)
+
+
+@FUNCTIONS
+@DTYPES
+@given(values=rows)
+def test_function_agrees_with_torch_for_any_input(function, dtype, values):
+    x = torch.tensor(values, dtype=dtype)
+    # 1e-37: sigmoid rounds to 0 where exp(-x) overflows, just above the least normal float32.
+    assert_close(function(x), ORACLES[function](x), atol=1e-37, rtol=1e-5)
+
+
+@FUNCTIONS
+@DTYPES
+def test_function_and_derivative_are_finite_and_right_at_extreme_inputs(function, dtype):
+    x = torch.tensor([-1e4, -100.0, 0.0, 100.0, 1e4], dtype=dtype)
+    output = function(x)
+    assert_close(output, ORACLES[function](x), atol=1e-37, rtol=1e-6)
+    assert DERIVATIVES[function](output).isfinite().all()
+    assert DERIVATIVES[function](output).abs().max() <= 1
+
+
+def test_tanh_keeps_its_precision_near_zero():
+    x = torch.tensor([1e-7, -3e-5, 1e-3])
+    assert_close(tanh(x), torch.tanh(x), atol=0, rtol=2e-7)
+
+
+@FUNCTIONS
+def test_input_is_left_as_it_was(function):
+    x = torch.tensor([[-1.0, 0.5, 2.0]])
+    before = x.clone()
+    DERIVATIVES[function](function(x))
+    assert_close(x, before, atol=0, rtol=0)
+
+
+def jacobian(function, x):
+    """From the derivative under test, whether it is a Jacobian already or a diagonal."""
+    derivative = DERIVATIVES[function](function(x))
+    return derivative if derivative.dim() > x.dim() else torch.diag(derivative)
+
+
+@FUNCTIONS
+@given(values=st.lists(st.floats(-8, 8), min_size=1, max_size=6))
+def test_derivative_agrees_with_autograd_and_centred_differences(function, values):
+    x = torch.tensor(values, dtype=torch.float64)
+    ours = jacobian(function, x)
+    assert_close(ours, torch.autograd.functional.jacobian(ORACLES[function], x))
+    assert_close(ours, numerical_jacobian(function, x), atol=1e-8, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (0, 4)])
+def test_softmax_jacobian_takes_any_batch_shape(shape):
+    s = softmax(torch.randn(shape, dtype=torch.float64))
+    J = d_softmax(s)
+    assert J.shape == (*shape, 4)
+    for row, matrix in zip(s.reshape(-1, 4), J.reshape(-1, 4, 4), strict=True):
+        assert_close(matrix, torch.diag(row) - torch.outer(row, row))
+
+
+def test_softmax_jacobian_has_its_off_diagonal():
+    s = softmax(torch.tensor([0.3, -1.2, 2.0]))
+    assert_close(d_softmax(s)[0, 2], -s[0] * s[2])
+    assert_close(d_softmax(s).sum(-1), torch.zeros(3))
+
+
+def test_centred_differences_refuse_single_precision():
+    with pytest.raises(ValueError, match="float64"):
+        numerical_jacobian(sigmoid, torch.zeros(2))

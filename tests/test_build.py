@@ -1,0 +1,359 @@
+"""The export command, run for real on notebooks of a few cells."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from hw1lib.datasets.resources import RESOURCES, ResourceError, Source
+from hw1lib.submission import build
+from hw1lib.submission.__main__ import main
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS = {
+    "W1": torch.ones(784, 128),
+    "b1": torch.zeros(128),
+    "W2": torch.ones(128, 10),
+    "b2": torch.zeros(10),
+}
+IDS = 'STUDENT_IDS = ["ID1", "ID2"]  # שלי'
+SAVE = """\
+import os, shutil
+from pathlib import Path
+from hw1lib.submission.names import submission_name
+output = Path(os.environ["HW1_OUTPUT"])
+saved = shutil.copy({weights!r}, output / f"{{submission_name(STUDENT_IDS)}}.pkl")
+"""
+EPOCHS = """\
+from IPython.display import display, update_display
+for epoch in range(1, 4):
+    show = display if epoch == 1 else update_display
+    show({"text/plain": f"epoch {epoch}/3"}, raw=True, display_id="epochs",
+         metadata={"hw1_progress": True})
+print("first"); print("second")
+"""
+
+
+class Project:
+    """A folder with a notebook, and what the data search is to find."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.notebook = folder / "HW1.ipynb"
+        self.weights = folder / "weights"
+        torch.save(WEIGHTS, self.weights)
+        self.stand_ins: set[str] = set()
+        monkeypatch.setattr(build, "obtain", self.obtain)
+        monkeypatch.setenv("HW1_STANDIN", "")
+
+    def obtain(self, name: str) -> Source:
+        stand_in = name in self.stand_ins
+        if stand_in and os.environ["HW1_STANDIN"] == "never":
+            raise ResourceError(RESOURCES[name].title, ["upstream: no network"], "plug it in")
+        return Source(name, RESOURCES[name].title, self.folder, "data", stand_in, "no network")
+
+    def write(self, *sources: str, ids: str = IDS, save: bool = True) -> None:
+        cells = [new_code_cell(ids, metadata={"tags": ["ids"]})]
+        if save:
+            cells.append(new_code_cell(SAVE.format(weights=str(self.weights))))
+        cells.append(new_markdown_cell("## Q2.II  Training\n\nWords."))
+        cells += [new_code_cell(source) for source in sources]
+        for number, cell in enumerate(cells):
+            cell.id = f"cell-{number}"
+        kernel = {"name": "not-installed", "display_name": "Elsewhere"}
+        notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+        nbformat.write(notebook, self.notebook)
+
+    def export(self, *arguments: str) -> int:
+        return main(
+            ["--notebook", str(self.notebook), "--output", str(self.folder), *arguments]
+        )
+
+    def files(self) -> dict[str, bytes]:
+        paths = [path for path in self.folder.rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    return Project(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished export with IDs from the command line, and what it printed."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        project = Project(tmp_path_factory.mktemp("finished"), monkeypatch)
+        project.write(EPOCHS, "import sys; (os.getcwd(), sys.executable)", "1")
+        before = project.notebook.read_bytes()
+        with redirect_stdout(StringIO()) as printed:
+            status = project.export("123456789", "987654321")
+    stem = project.folder / "submission" / "HW1_123456789_987654321"
+    return SimpleNamespace(
+        status=status, project=project, before=before, stem=stem, printed=printed.getvalue()
+    )
+
+
+def test_an_export_leaves_the_three_files_and_nothing_half_done(finished):
+    assert finished.status == 0
+    names = {path.name for path in finished.stem.parent.iterdir()}
+    assert names == {f"{finished.stem.name}.{kind}" for kind in ("ipynb", "pdf", "pkl")}
+    assert finished.stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF-")
+    weights = torch.load(finished.stem.with_suffix(".pkl"), weights_only=True)
+    torch.testing.assert_close(weights, WEIGHTS)
+    left = {path.name for path in (finished.project.folder / "build").iterdir()}
+    assert left == {f"{finished.stem.name}.pkl"}
+
+
+def test_the_command_lines_ids_win_and_the_executed_copy_holds_them(finished):
+    executed = nbformat.read(finished.stem.with_suffix(".ipynb"), as_version=4)
+    assert executed.cells[0].source == 'STUDENT_IDS = ["123456789", "987654321"]  # שלי'
+    assert finished.project.notebook.read_bytes() == finished.before
+
+
+def test_cells_run_in_order_in_the_project_with_this_python_whatever_the_kernelspec(finished):
+    executed = nbformat.read(finished.stem.with_suffix(".ipynb"), as_version=4)
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2, 3, 4, 5]
+    assert code[3].outputs[0].data["text/plain"] == repr((str(PROJECT_ROOT), sys.executable))
+
+
+def test_each_cell_epoch_and_file_has_its_line(finished):
+    lines = finished.printed.splitlines()
+    assert "Q2.II  Training" in lines
+    (epochs,) = (n for n, line in enumerate(lines) if line.startswith("  [3/5] from IPython"))
+    assert [line.strip() for line in lines[epochs + 1 : epochs + 4]] == [
+        "epoch 1/3",
+        "epoch 2/3",
+        "epoch 3/3",
+    ]
+    assert lines[epochs + 4].endswith(" s")
+    assert sum(line.endswith(" s") and "/5] " in line for line in lines) == 4
+    for resource in RESOURCES.values():
+        assert any(line.split("  ")[1:2] == [resource.title] for line in lines)
+    assert any(f"{finished.stem.name}.pdf" in line and " MB" in line for line in lines)
+    assert "GB of memory" in lines[-1]
+
+
+def test_only_the_last_progress_line_is_kept_and_streams_are_joined(finished):
+    executed = nbformat.read(finished.stem.with_suffix(".ipynb"), as_version=4)
+    progress, stream = executed.cells[3].outputs
+    assert progress.data["text/plain"] == "epoch 3/3"
+    assert stream.text == "first\nsecond\n"
+
+
+def test_two_exports_give_the_same_notebook_and_in_place_writes_it_back(project):
+    project.write(EPOCHS)
+    assert project.export("--in-place") == 0
+    first = project.files()
+    assert project.export("--in-place") == 0
+    second = project.files()
+    assert first["submission/HW1_ID1_ID2.ipynb"] == second["submission/HW1_ID1_ID2.ipynb"]
+    assert second["HW1.ipynb"] == second["submission/HW1_ID1_ID2.ipynb"]
+
+
+def test_a_stand_in_makes_a_draft_that_says_what_is_missing_last(project, capsys):
+    project.write("os.environ['HW1_STANDIN']")
+    project.stand_ins = {"mnist", "vgg16"}
+    assert project.export() == 0
+    assert not (project.folder / "submission").exists()
+    draft = nbformat.read(project.folder / "draft" / "HW1_ID1_ID2.ipynb", as_version=4)
+    assert draft.cells[-1].outputs[0].data["text/plain"] == "'mnist,vgg16'"
+    *_, ids, mnist, vgg16, last = capsys.readouterr().out.splitlines()
+    assert "placeholders" in ids
+    assert mnist.strip() == "MNIST: no network"
+    assert vgg16.strip() == "VGG16 weights: no network"
+    assert last.startswith("DRAFT, not for handing in: made with stand-ins for MNIST, VGG16 w")
+
+
+def test_strict_names_all_that_is_missing_before_anything_runs(project, capsys):
+    project.write("never reached")
+    project.stand_ins = {"mnist", "vgg16"}
+    before = project.files()
+    assert project.export("--strict") == 3
+    printed = capsys.readouterr()
+    assert "MNIST cannot be had" in printed.err
+    assert "VGG16 weights cannot be had" in printed.err
+    assert "plug it in" in printed.err
+    assert "[1/" not in printed.out
+    assert project.files() == before
+
+
+def test_strict_and_a_wish_for_stand_ins_contradict_each_other(project, capsys, monkeypatch):
+    project.write()
+    monkeypatch.setenv("HW1_STANDIN", "always")
+    assert project.export("--strict") == 3
+    assert "--strict refuses" in capsys.readouterr().err
+
+
+def test_a_failing_cell_is_shown_and_what_was_there_before_stays(project, capsys):
+    project.write("x = 1", "# divides\ndef f():\n    return x / 0\n\nf()", "y = 2")
+    old = project.folder / "submission" / "HW1_ID1_ID2.pdf"
+    old.parent.mkdir()
+    old.write_text("last week's")
+    before = project.files()
+    assert project.export() == 1
+    printed = capsys.readouterr()
+    assert "Cell 4 of 5 failed" in printed.err
+    assert "# divides" in printed.err
+    assert printed.err.rstrip().endswith("ZeroDivisionError: division by zero")
+    kept = "build/HW1-failed.ipynb"
+    assert str(project.folder / kept) in printed.out
+    partial = nbformat.reads(project.files()[kept].decode(), as_version=4)
+    assert [cell.get("execution_count") for cell in partial.cells[-3:]] == [3, 4, None]
+    assert {name: data for name, data in project.files().items() if name != kept} == before
+
+
+def test_a_kernel_that_dies_is_told_from_a_failing_cell(project, capsys):
+    project.write("os.kill(os.getpid(), 9)")
+    assert project.export() == 1
+    assert "Cell 3 of 3 failed" in (printed := capsys.readouterr().err)
+    assert "The kernel died" in printed
+
+
+def test_a_notebook_that_saves_no_weights_is_not_published(project, capsys):
+    project.write(save=False)
+    assert project.export("123456789") == 1
+    assert "no cell saved HW1_123456789.pkl" in capsys.readouterr().err
+    assert not (project.folder / "submission").exists()
+
+
+def test_weights_that_are_not_finite_are_not_published(project, capsys):
+    torch.save({**WEIGHTS, "b2": torch.full((10,), torch.nan)}, project.weights)
+    project.write()
+    assert project.export() == 1
+    assert "b2" in capsys.readouterr().err
+    assert not (project.folder / "submission").exists()
+
+
+# Runs the command with data found at once, and with Ctrl-C not ignored as it is in background.
+COMMAND = """\
+import runpy, signal
+from hw1lib.datasets import resources
+signal.signal(signal.SIGINT, signal.default_int_handler)
+here = resources.PROJECT_ROOT
+resources.obtain = lambda name: resources.Source(name, name, here, "data", False, "")
+runpy.run_module("hw1lib.submission", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_stops_the_kernel_and_leaves_things_as_they_were(
+    project, signum, status
+):
+    pid_file = project.folder / "pid"
+    project.write(
+        f"Path({str(pid_file)!r}).write_text(f'{{os.getpid()}}\\n')\nwhile True: pass"
+    )
+    before = project.files()
+    arguments = ["--notebook", project.notebook, "--output", project.folder]
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        kernel = int(_wait_for(pid_file))
+        process.send_signal(signum)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == status
+    assert b"Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.kill(kernel, 0)
+    pid_file.unlink()
+    assert project.files() == before
+
+
+def _wait_for(path: Path) -> str:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if path.exists() and (text := path.read_text()).endswith("\n"):
+            return text
+        time.sleep(0.05)
+    raise TimeoutError(f"{path} did not appear")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("IDS = ['123456789']", "must hold your IDs in quotes"),
+        ("STUDENT_IDS = [first]", "must hold your IDs in quotes"),
+        ("STUDENT_IDS = '123456789'", "must hold your IDs in quotes"),
+        ("STUDENT_IDS = ['123456789'", "must hold your IDs in quotes"),
+        ("STUDENT_IDS = ['1']\nSTUDENT_IDS = ['2']", "must hold your IDs in quotes"),
+        ("STUDENT_IDS = [123456789]", "ID 1 is 123456789: write a text"),
+        ("STUDENT_IDS = ['123456789', 'ID2']", "ID 2 is still the placeholder"),
+        ("STUDENT_IDS = []", "0 IDs given"),
+    ],
+)
+def test_an_ids_cell_that_holds_no_ids_is_refused(project, capsys, source, message):
+    project.write("never reached", ids=source)
+    assert project.export() == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("copies", [0, 2])
+def test_exactly_one_cell_holds_the_ids(project, capsys, copies):
+    tags = [[], *[["ids"]] * copies]
+    cells = [new_code_cell(IDS, metadata={"tags": names}) for names in tags]
+    nbformat.write(new_notebook(cells=cells), project.notebook)
+    assert project.export() == 2
+    assert f"{copies} code cells have the tag ids" in capsys.readouterr().err
+
+
+def test_ids_spread_over_lines_are_replaced_as_a_whole(project):
+    source = "# שתי סטודנטיות\nSTUDENT_IDS = (\n    'ID1',  # hers\n    'ID2',\n)  # end"
+    notebook = new_notebook(cells=[new_code_cell(source, metadata={"tags": ["ids"]})])
+    build._settle_ids(notebook, ["123456789"])
+    assert notebook.cells[0].source == '# שתי סטודנטיות\nSTUDENT_IDS = ["123456789"]  # end'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["1234"], "5 to 9 digits"), (["12345", "23456", "34567"], "3 IDs given")],
+)
+def test_ids_of_the_command_line_are_checked(project, capsys, arguments, message):
+    project.write("never reached")
+    assert project.export(*arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_notebook_is_named(project, capsys):
+    assert project.export() == 1
+    assert f"{project.notebook} is not there" in capsys.readouterr().err
+    project.notebook.write_text("{}}")
+    assert project.export() == 1
+    assert f"{project.notebook} is not a notebook" in capsys.readouterr().err
+
+
+def test_a_notebook_saved_during_the_export_is_not_written_over(project, capsys):
+    project.write(f"Path({str(project.notebook)!r}).write_text('edited meanwhile')")
+    assert project.export("--in-place") == 1
+    assert project.notebook.read_text() == "edited meanwhile"
+    assert "was saved by someone else" in capsys.readouterr().err
+    assert (project.folder / "submission" / "HW1_ID1_ID2.ipynb").exists()
+
+
+def test_nothing_slow_is_imported_before_the_notebook_starts():
+    code = (
+        "import sys; sys.modules['rfc3987_syntax'] = None\n"
+        "import hw1lib.submission.build\n"
+        "print(sorted({'torch', 'matplotlib', 'nbconvert', 'pandas'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

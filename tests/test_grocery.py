@@ -1,0 +1,271 @@
+"""Reading the Grocery Store data set, and the cache of its decoded photos."""
+
+import shutil
+from contextlib import suppress
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hw1lib.datasets import grocery
+from hw1lib.datasets.resources import DataError
+
+SIZE = 16
+PHOTO = "train/Fruit/Avocado/Avocado_001.jpg"
+
+
+@pytest.fixture
+def folder(stand_in, tmp_path):
+    """A data set of few photos: the stand-in's class table, two lines in each list."""
+    whole = stand_in("grocery")
+    small = tmp_path / "dataset"
+    small.mkdir()
+    shutil.copy(whole / "classes.csv", small)
+    for split in grocery.SPLITS:
+        lines = (whole / f"{split}.txt").read_text().splitlines(keepends=True)
+        few = [line for line in lines if "Avocado" in line or "Zucchini" in line][::2]
+        (small / f"{split}.txt").write_text("".join(few))
+        for line in few:
+            path = line.split(",")[0]
+            (small / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(whole / path, small / path)
+    return small
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Paths of the photos decoded, in any order."""
+    paths = []
+    decode = grocery._photo
+
+    def counted(path, size):
+        paths.append(path)
+        return decode(path, size)
+
+    monkeypatch.setattr(grocery, "_photo", counted)
+    return paths
+
+
+def the_cache(data_folder):
+    (path,) = (data_folder / "cache").iterdir()
+    return path
+
+
+def test_stand_in_is_read_with_labels_that_agree_with_the_names(stand_in):
+    data = grocery.load(stand_in("grocery"), SIZE)
+    assert (len(data.coarse_names), len(data.fine_names)) == (43, 81)
+    assert [len(split.images) for split in data[:3]] == [258, 86, 86]
+    for split in data[:3]:
+        assert split.images.dtype == torch.uint8
+        assert split.images.shape[1:] == (3, SIZE, SIZE)
+        assert split.images.is_contiguous()
+        assert split.labels.dtype == split.fine_labels.dtype == torch.int64
+        assert set(split.labels.tolist()) == set(range(43))
+    pear = data.coarse_names.index("Pear")
+    fine = data.train.fine_labels[data.train.labels == pear]
+    assert {data.fine_names[i] for i in fine} == {"Anjou", "Conference", "Kaiser"}
+
+
+def test_whole_frame_is_scaled_in_the_order_of_the_list(folder):
+    image = Image.new("RGB", (464, 348), "blue")
+    image.paste("red", (0, 0, 232, 348))
+    image.save(folder / PHOTO, quality=95)
+    lines = (folder / "train.txt").read_text().splitlines()
+    images = grocery.load(folder, SIZE).train.images
+    place = next(i for i, line in enumerate(lines) if line.startswith(PHOTO))
+    red, _, blue = images[place].float()
+    half = SIZE // 2
+    assert red[:, : half - 1].min() > 200 > 50 > red[:, half + 1 :].max()
+    assert blue[:, half + 1 :].min() > 200 > 50 > blue[:, : half - 1].max()
+
+
+def test_pixels_are_those_pil_decodes_and_scales(folder):
+    images = grocery.load(folder, SIZE).test.images
+    path = (folder / "test.txt").read_text().split(",")[0]
+    scaled = Image.open(folder / path).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    expected = torch.tensor(list(scaled.tobytes()), dtype=torch.uint8).view(SIZE, SIZE, 3)
+    assert torch.equal(images[0], expected.permute(2, 0, 1))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P"])
+def test_photo_of_any_colour_mode_becomes_rgb(folder, mode):
+    path = folder / PHOTO
+    Image.new("L", (40, 40), 255).convert(mode).save(path, format="TIFF")
+    lines = (folder / "train.txt").read_text().splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith(PHOTO))
+    assert (grocery.load(folder, SIZE).train.images[place] == 255).all()
+
+
+# The cache -----------------------------------------------------------------------------------
+
+
+def test_second_load_decodes_nothing_and_gives_the_same(folder, decoded):
+    first = grocery.load(folder, SIZE)
+    assert len(decoded) == sum(len(split.images) for split in first[:3])
+    decoded.clear()
+    second = grocery.load(folder, SIZE)
+    assert decoded == []
+    for a, b in zip(first[:3], second[:3], strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_training_can_write_to_cached_images_without_touching_the_cache(folder):
+    grocery.load(folder, SIZE)
+    first = grocery.load(folder, SIZE)
+    before = first.train.images.clone()
+    first.train.images.zero_()
+    assert torch.equal(grocery.load(folder, SIZE).train.images, before)
+
+
+@pytest.mark.parametrize("change", ["photo", "list", "size", "code"])
+def test_cache_of_something_else_is_not_used(folder, decoded, change, monkeypatch):
+    grocery.load(folder, SIZE)
+    decoded.clear()
+    size = SIZE
+    if change == "photo":
+        Image.new("RGB", (50, 50)).save(folder / PHOTO)
+    elif change == "list":
+        lines = (folder / "train.txt").read_text().splitlines(keepends=True)
+        (folder / "train.txt").write_text("".join(reversed(lines)))
+    elif change == "size":
+        size = SIZE + 1
+    else:
+        monkeypatch.setattr(grocery, "_VERSION", -1)
+    grocery.load(folder, size)
+    assert decoded
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "one bit", "another file"])
+def test_damaged_cache_is_made_anew(folder, data_folder, decoded, damage, caplog):
+    good = grocery.load(folder, SIZE)
+    cache = the_cache(data_folder)
+    content = bytearray(cache.read_bytes())
+    pixels = bytes(good.val.images.flatten())
+    if damage == "one bit":
+        content[content.index(pixels) + 5] ^= 1
+    elif damage == "another file":
+        torch.save([1, 2], cache)
+        content = cache.read_bytes()
+    cache.write_bytes({"empty": b"", "cut": content[: len(content) // 2]}.get(damage, content))
+    decoded.clear()
+    again = grocery.load(folder, SIZE)
+    assert decoded
+    assert torch.equal(again.val.images, good.val.images)
+    assert "is damaged and made anew" in caplog.text
+    decoded.clear()
+    grocery.load(folder, SIZE)
+    assert not decoded
+
+
+def test_cache_that_cannot_be_written_is_done_without(folder, data_folder, caplog):
+    (data_folder / "cache").write_text("a file where the folder should be")
+    assert len(grocery.load(folder, SIZE).train.images) > 0
+    assert "decoded again next time" in caplog.text
+
+
+# Faults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (f"{PHOTO}, 5", "expected path, fine label, coarse label, found"),
+        (f"{PHOTO}, 5, 1, 9", "expected path, fine label, coarse label, found"),
+        ("x" * 100_000, "expected path, fine label, coarse label, found"),
+        (f"{PHOTO}, 81, 1", "expected a fine label from 0 to 80, found '81'"),
+        (f"{PHOTO}, -1, 1", "expected a fine label from 0 to 80, found '-1'"),
+        (f"{PHOTO}, 5, 43", "expected a coarse label from 0 to 42, found '43'"),
+        (f"{PHOTO}, five, 1", "found 'five'"),
+        (f"{PHOTO}, 5, 2", "puts Avocado into coarse class 1, the line says 2"),
+        (f"{PHOTO}, 5, 1\n{PHOTO}, 5, 1", "is listed twice"),
+        ("train/none.jpg, 5, 1", "no such photo"),
+        ("../classes.csv, 5, 1", "expected a path inside the data set"),
+        ("/etc/passwd, 5, 1", "expected a path inside the data set"),
+        ("a\0b.jpg, 5, 1", "no such photo"),
+        ("\n\n", "empty"),
+    ],
+)
+def test_bad_line_is_an_error_with_file_and_line(folder, line, words):
+    (folder / "train.txt").write_text(line)
+    with pytest.raises(DataError) as error:
+        grocery.load(folder, SIZE)
+    message = str(error.value)
+    assert words in message
+    assert str(folder / "train.txt") in message
+    assert "empty" in words or ", line " in message
+    assert len(message) < 1000
+
+
+def test_crlf_and_blank_lines_are_read(folder):
+    expected = grocery.load(folder, SIZE).train
+    text = (folder / "train.txt").read_text()
+    (folder / "train.txt").write_bytes(text.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+    found = grocery.load(folder, SIZE).train
+    assert torch.equal(found.images, expected.images)
+    assert torch.equal(found.labels, expected.labels)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("Avocado,5,Avocado,1", "Avocado,6,Avocado,1", "expected fine label 5, found '6'"),
+        ("Avocado,5,Avocado,1", "Avocado,5,Avocado,0", "coarse label 0 was Apple, now it is"),
+        ("Avocado,5,Avocado,1", "Avocado,5,Avocado,99", "coarse label from 0 to 42"),
+        ("Avocado,5,Avocado,1,", "Avocado\r\n", "expected at least 4 columns, found 1"),
+        ("Zucchini,80,", "Zucchini,81,", "line 82: expected fine label 80"),
+    ],
+)
+def test_bad_class_table_is_an_error_with_its_line(folder, old, new, words):
+    path = folder / "classes.csv"
+    path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
+    with pytest.raises(DataError) as error:
+        grocery.load(folder, SIZE)
+    assert words in str(error.value)
+    assert f"{path}, line " in str(error.value)
+
+
+def test_class_table_without_its_last_line_is_an_error(folder):
+    path = folder / "classes.csv"
+    path.write_bytes(b"\r\n".join(path.read_bytes().split(b"\r\n")[:-2]))
+    with pytest.raises(DataError, match="found 80 and 42"):
+        grocery.load(folder, SIZE)
+
+
+@pytest.mark.parametrize("missing", ["classes.csv", "val.txt"])
+def test_missing_table_or_list_is_named(folder, missing):
+    (folder / missing).unlink()
+    with pytest.raises(DataError, match=f"{missing}: cannot be read"):
+        grocery.load(folder, SIZE)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "empty", "text"])
+def test_photo_that_cannot_be_decoded_is_named_and_nothing_is_cached(
+    folder, data_folder, fault
+):
+    content = (folder / PHOTO).read_bytes()
+    content = {"truncated": content[: len(content) // 2], "empty": b"", "text": b"hello"}[fault]
+    (folder / PHOTO).write_bytes(content)
+    with pytest.raises(DataError, match="Avocado_001"):
+        grocery.load(folder, SIZE)
+    assert not (data_folder / "cache").exists()
+
+
+def test_photo_of_absurd_size_is_refused_unread(folder, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(DataError, match="exceeds limit"):
+        grocery.load(folder, SIZE)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    raw=st.binary(max_size=80)
+    | st.lists(st.sampled_from([PHOTO, "5", "1", "81", "..", ",", ", ", "\n", "\r", "\0", "é"]))
+    .map("".join)
+    .map(str.encode)
+)
+def test_any_bytes_as_a_list_give_lines_or_our_own_error(folder, raw):
+    (folder / "train.txt").write_bytes(raw)
+    with suppress(DataError):
+        assert len(grocery.load(folder, SIZE).train.images) > 0

@@ -1,0 +1,139 @@
+"""Reading MNIST's IDX files."""
+
+import gzip
+import shutil
+import struct
+from contextlib import suppress
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hw1lib.datasets import mnist
+from hw1lib.datasets.mnist import Split
+from hw1lib.datasets.resources import DataError
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+PIXELS = bytes(i % 251 for i in range(2 * 28 * 28))
+GOOD_IMAGES = struct.pack(">4I", 0x0803, 2, 28, 28) + PIXELS
+GOOD_LABELS = struct.pack(">2I", 0x0801, 2) + bytes([9, 0])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two images and labels in each split."""
+    for prefix in ("train", "t10k"):
+        write(tmp_path / f"{prefix}-images-idx3-ubyte.gz", GOOD_IMAGES)
+        write(tmp_path / f"{prefix}-labels-idx1-ubyte.gz", GOOD_LABELS)
+    return tmp_path
+
+
+def write(path, content):
+    path.write_bytes(gzip.compress(content, 1))
+
+
+def test_every_byte_becomes_the_pixel_at_its_place(folder):
+    train = mnist.load(folder)["train"]
+    assert train.images.dtype == torch.uint8
+    assert train.images.shape == (2, 28, 28)
+    assert train.images.flatten().tolist() == list(PIXELS)
+    assert train.labels.dtype == torch.int64
+    assert train.labels.tolist() == [9, 0]
+
+
+def test_stand_in_is_read_whole_with_every_digit(stand_in):
+    splits = mnist.load(stand_in("mnist"))
+    assert {name: len(split.images) for name, split in splits.items()} == {
+        "train": 6000,
+        "test": 1000,
+    }
+    for split in splits.values():
+        assert isinstance(split, Split)
+        assert len(split.labels.unique()) == 10
+        assert split.images.max() > 180
+        assert split.images.float().mean() < 80  # bright strokes on a dark ground, as in MNIST
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (TRAIN_LABELS, GOOD_IMAGES, "expected magic number 0x0801, found 0x0803"),
+        (TRAIN_IMAGES, GOOD_IMAGES[:-1], "expected 1,568 bytes after the header, found 1,567"),
+        (TRAIN_IMAGES, GOOD_IMAGES + b"!", "expected 1,568 bytes after the header, found more"),
+        (TRAIN_IMAGES, GOOD_IMAGES[:9], "expected a header of 16 bytes, found 9"),
+        (TRAIN_IMAGES, b"", "expected a header of 16 bytes, found 0"),
+        (
+            TRAIN_IMAGES,
+            struct.pack(">4I", 0x0803, 2, 56, 14) + PIXELS,
+            "items of 28 x 28, found 2 x 56 x 14",
+        ),
+        (
+            TRAIN_IMAGES,
+            struct.pack(">4I", 0x0803, 2**32 - 1, 28, 28) + PIXELS,
+            "up to 1,000,000 items",
+        ),
+        (TRAIN_LABELS, struct.pack(">2I", 0x0801, 0), "found 0"),
+        (
+            TRAIN_LABELS,
+            struct.pack(">2I", 0x0801, 3) + bytes(3),
+            "expected 2 labels, one per image, found 3",
+        ),
+        (
+            TRAIN_LABELS,
+            struct.pack(">2I", 0x0801, 2) + bytes([1, 10]),
+            "labels 0 to 9, found 10",
+        ),
+    ],
+)
+def test_bad_file_is_named_with_what_was_expected_and_found(folder, name, content, words):
+    write(folder / name, content)
+    with pytest.raises(DataError) as error:
+        mnist.load(folder)
+    assert words in str(error.value)
+    assert str(folder / name) in str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "not gzip", "missing"])
+def test_damaged_gzip_is_named(folder, damage):
+    path = folder / TRAIN_IMAGES
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[-6] ^= 1  # in the checksum gzip keeps of the content
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes({"cut": content[:-20], "not gzip": b"<html>"}.get(damage, content))
+    with pytest.raises(DataError, match=f"{TRAIN_IMAGES}: cannot be read"):
+        mnist.load(folder)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    raw=st.binary(max_size=60),
+    header=st.sampled_from([b"", GOOD_IMAGES[:16], GOOD_IMAGES[:15], GOOD_LABELS[:8]]),
+    packed=st.booleans(),
+    name=st.sampled_from([TRAIN_IMAGES, TRAIN_LABELS]),
+)
+def test_any_bytes_give_a_split_or_our_own_error(folder, raw, header, packed, name):
+    good = (folder / name).read_bytes()
+    (folder / name).write_bytes(gzip.compress(header + raw, 1) if packed else header + raw)
+    try:
+        with suppress(DataError):
+            split = mnist.load(folder)["train"]
+            assert split.images.shape == (len(split.labels), 28, 28)
+    finally:
+        (folder / name).write_bytes(good)
+
+
+def test_stand_in_is_readable_by_torchvision(stand_in, tmp_path):
+    from torchvision.datasets import MNIST
+
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in stand_in("mnist").glob("*.gz"):
+        with gzip.open(path) as packed, (raw / path.stem).open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    theirs = MNIST(str(tmp_path), train=False)
+    ours = mnist.load(stand_in("mnist"))["test"]
+    assert torch.equal(theirs.data, ours.images)
+    assert torch.equal(theirs.targets, ours.labels)

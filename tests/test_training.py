@@ -1,0 +1,121 @@
+"""fit and evaluate: exact averages, order, seeds, and a loss that is no number."""
+
+import os
+
+import pytest
+import torch
+
+from hw1lib.activations import sigmoid
+from hw1lib.history import EpochRecord, History, Metrics
+from hw1lib.network import FullyConnectedNetwork
+from hw1lib.progress import Progress
+from hw1lib.training import Batches, NonFiniteLossError, evaluate, fit, set_seed
+
+
+class Recorder:
+    """A learner that notes what it was given; each example's loss is its input."""
+
+    lr = 0.5
+
+    def __init__(self):
+        self.trained, self.evaluated = [], []
+
+    def train_batch(self, x, y):
+        self.trained.append(x.flatten().tolist())
+        return x.sum().item(), (y == 0).sum().item(), len(y)
+
+    def eval_batch(self, x, y):
+        self.evaluated.append(x.flatten().tolist())
+        return x.sum().item(), (y == 0).sum().item(), len(y)
+
+
+def five():
+    return torch.arange(5.0).view(5, 1), torch.tensor([0, 0, 0, 1, 0])
+
+
+def test_short_last_batch_counts_for_what_it_is():
+    metrics = evaluate(Recorder(), Batches(*five(), 2))
+    assert metrics == Metrics(loss=2.0, accuracy=0.8, count=5)
+
+
+def test_each_epoch_trains_in_the_order_of_the_data_and_then_evaluates_every_split():
+    learner = Recorder()
+    split = Batches(*five(), 3)
+    history = fit(learner, Batches(*five(), 2), num_epochs=2, splits={"test": split}, name="n")
+    assert learner.trained == [[0, 1], [2, 3], [4]] * 2
+    assert learner.evaluated == [[0, 1, 2], [3, 4]] * 2
+    assert history.name == "n"
+    assert history.epochs == [1, 2]
+    assert history.curve("test", "loss") == [2.0, 2.0]
+    assert history.final("running") == Metrics(2.0, 0.8, 5)
+    assert [record.lr for record in history.records] == [0.5, 0.5]
+
+
+def test_shuffled_batches_hold_every_pair_once_and_differ_between_epochs():
+    set_seed(0)
+    X = torch.arange(50)
+    batches = Batches(X, X * 2, 8, shuffle=True)
+    first, second = (torch.cat([x for x, _ in batches]) for _ in range(2))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == X.tolist()
+    assert first.tolist() != second.tolist()
+    assert all(torch.equal(y, x * 2) for x, y in batches)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_loss_that_is_no_number_stops_training_and_says_where(bad):
+    X = torch.tensor([[1.0], [2.0], [bad], [4.0]])
+    learner = Recorder()
+    with pytest.raises(NonFiniteLossError, match=r"epoch 1, step 3.*rate 0\.5"):
+        fit(learner, Batches(X, torch.zeros(4), 1), num_epochs=3, splits={})
+    assert len(learner.trained) == 3
+
+
+def test_absurd_learning_rate_ends_in_an_error_not_in_nan_weights_without_a_word():
+    set_seed(0)
+    X, y = torch.rand(64, 20), torch.arange(64) % 10
+    network = FullyConnectedNetwork(20, 10, 8, sigmoid, lr=1e38)
+    with pytest.raises(NonFiniteLossError, match=r"rate 1e\+38"):
+        fit(network, Batches(X, y, 8), num_epochs=5, splits={})
+
+
+def train_once():
+    set_seed(42)
+    network = FullyConnectedNetwork(20, 10, 8, sigmoid, lr=0.5)
+    batches = Batches(torch.rand(100, 20), torch.arange(100) % 10, 32, shuffle=True)
+    fit(network, batches, num_epochs=3, splits={})
+    return network.weights()
+
+
+def test_same_seed_gives_bit_identical_weights():
+    first, second = train_once(), train_once()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_set_seed_sets_everything_the_course_asks_for(monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "x")
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    set_seed(42)
+    assert os.environ["PYTHONHASHSEED"] == "42"
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+    assert torch.initial_seed() == 42
+
+
+def record(epoch, accuracy):
+    return EpochRecord(epoch, 2.0, 0.1, {"val": Metrics(1.0, accuracy, 10)})
+
+
+def test_history_finds_the_first_of_the_best_epochs_and_adds_up_the_time():
+    history = History("run", [record(1, 0.5), record(2, 0.9), record(3, 0.9)])
+    assert history.best("val").epoch == 2
+    assert history.seconds == 6.0
+
+
+def test_progress_outside_a_notebook_prints_a_line_an_epoch_with_the_time_left(capsys):
+    progress = Progress("CNN", 3)
+    for epoch in (1, 2, 3):
+        progress(record(epoch, 0.25))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "CNN · epoch 1/3 · val loss 1.000, accuracy 25.0% · 4 s left"
+    assert lines[2].endswith("· 6.0 s")
