@@ -37,7 +37,7 @@ class Recipe:
 
     size: int = 96
     widths: tuple[int, ...] = (16, 32, 48, 64, 72)
-    num_epochs: int = 50
+    num_epochs: int = 40
     batch_size: int = 64
     lr: float = 6e-3
     weight_decay: float = 0.05
@@ -246,7 +246,14 @@ def layers(model: nn.Module, size: int) -> list[Layer]:
     found: list[Layer] = []
 
     def note(module: nn.Module, _: object, output: Tensor) -> None:
-        name = str(module).replace("inplace=True", "").replace("()", "")
+        name = type(module).__name__
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+            side = (
+                module.kernel_size
+                if isinstance(module.kernel_size, int)
+                else module.kernel_size[0]
+            )
+            name += f" {side} x {side}"
         found.append(Layer(name, tuple(output.shape[1:]), count_parameters(module)))
 
     leaves = [module for module in model.modules() if not list(module.children())]

@@ -74,8 +74,8 @@ def activations(
 
 def jacobian(J: Tensor, *, title: str) -> Figure:
     """A Jacobian (N, N) as a heat map with its values written in."""
-    figure, (axis,) = _panels(1, 1, title, height=2.6)
-    sns.heatmap(J, annot=True, fmt=".3f", cmap="vlag", center=0, square=True, ax=axis)
+    figure, (axis,) = _panels(1, 1, title, height=3.2)
+    sns.heatmap(J, annot=True, fmt=".2f", cmap="vlag", center=0, square=True, ax=axis)
     axis.set(xlabel="k (input)", ylabel="i (output)")
     return figure
 

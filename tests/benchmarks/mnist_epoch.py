@@ -102,7 +102,9 @@ def main() -> None:
 
     print(f"{source.origin}; {torch.get_num_threads()} threads; {rounds} rounds")
     for name, values in seconds.items():
-        ratio = statistics.median(v / h for v, h in zip(values, seconds["by hand"], strict=True))
+        ratio = statistics.median(
+            v / h for v, h in zip(values, seconds["by hand"], strict=True)
+        )
         print(f"{name:14} {statistics.median(values):7.3f} s   {ratio:5.2f} x by hand")
 
 

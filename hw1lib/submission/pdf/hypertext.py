@@ -6,7 +6,7 @@ Text stays data all the way: no part of it is ever read as Typst.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bs4 import BeautifulSoup, Comment, Doctype, NavigableString, Tag
@@ -498,19 +498,47 @@ def paragraphs(nodes: list[Node]) -> list[dict]:
             blocks.append({"t": "para", "c": content, **direction(content)})
         inlines.clear()
 
+    nodes = list(lifted(nodes))
     alone = len(nodes) == 1
     for node in nodes:
-        kind = node.get("t") if isinstance(node, dict) else ""
-        if (kind == "math" and node["display"]) or kind == "note":
+        if isinstance(node, dict) and stands_alone(node):
             close()
-            blocks.append(node)
-        elif kind == "image" and (alone or node["h"] > 30):
-            close()
+            blocks.append(node | {"t": "figure"} if node["t"] == "image" else node)
+        elif alone and isinstance(node, dict) and node["t"] == "image":
             blocks.append(node | {"t": "figure"})
         else:
             inlines.append(node)
     close()
     return blocks
+
+
+def stands_alone(node: dict) -> bool:
+    """Whether an inline is set on lines of its own."""
+    kind = node["t"]
+    return (
+        (kind == "math" and node["display"])
+        or kind == "note"
+        or (kind == "image" and node["h"] > 30)
+    )
+
+
+def lifted(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Inlines with what stands alone taken out of the styles and links around it."""
+    for node in nodes:
+        if isinstance(node, str) or "c" not in node or node["t"] == "note":
+            yield node
+            continue
+        inside: list[Node] = []
+        for inner in lifted(node["c"]):
+            if isinstance(inner, dict) and stands_alone(inner):
+                if before := trimmed(inside):
+                    yield node | {"c": before}
+                yield inner
+                inside = []
+            else:
+                inside.append(inner)
+        if inside:
+            yield node | {"c": inside}
 
 
 def direction(nodes: list[Node]) -> dict:

@@ -119,11 +119,17 @@ def page_text(page: pypdfium2.PdfPage, number: int, reading: Reading) -> str:
         return text
     inside, outside = [], []
     for i in range(words.count_chars()):
-        char = words.get_text_range(i, 1)
+        char = chr(pdfium.FPDFText_GetUnicode(words, i))
         seen = char.isspace() or is_inside(words.get_charbox(i), box)
         (inside if seen else outside).append(char)
-    reading.outside.append(Loss(f"page {number}", "text outside of the page", "".join(outside)))
-    return "".join(inside)
+    if lost := joined(outside).strip():
+        reading.outside.append(Loss(f"page {number}", "text outside of the page", lost))
+    return joined(inside)
+
+
+def joined(units: list[str]) -> str:
+    """Text of UTF-16 units, of which characters beyond the first plane have two."""
+    return "".join(units).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def is_inside(rect: tuple[float, ...], box: tuple[float, ...]) -> bool:

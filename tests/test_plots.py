@@ -1,0 +1,106 @@
+"""Figures: what they hold, that none is shown by itself, and the known faults of such plots."""
+
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from hw1lib import plots
+from hw1lib.activations import d_sigmoid, sigmoid
+from hw1lib.history import EpochRecord, History, Metrics
+
+
+@pytest.fixture(autouse=True)
+def style():
+    plots.use_house_style()
+
+
+def history(name="run"):
+    records = [
+        EpochRecord(
+            e, 1.0, 0.1, {s: Metrics(1 / e, 1 - 0.5 / e, 10) for s in ("train", "test")}
+        )
+        for e in (1, 2, 3)
+    ]
+    return History(name, records)
+
+
+def picture(axis):
+    return torch.as_tensor(axis.images[0].get_array().data)
+
+
+FIGURES = {
+    "curves": lambda t: plots.curves([history()], ("train", "test"), title=t),
+    "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
+    "jacobian": lambda t: plots.jacobian(torch.eye(3), title=t),
+    "hidden_outputs": lambda t: plots.hidden_outputs({"a": torch.rand(9)}, title=t),
+    "photo_grid": lambda t: plots.photo_grid([torch.rand(3, 5, 5)], ["x"], columns=2, title=t),
+    "confusions": lambda t: plots.confusions(torch.ones(2, 2), ["x", "y"], title=t),
+    "prediction": lambda t: plots.prediction(torch.rand(3, 5, 5), ["x"], [0.5], title=t),
+    "filters": lambda t: plots.filters(torch.randn(3, 3, 3, 3), title=t),
+    "responses": lambda t: plots.responses(torch.rand(3, 5, 5), torch.randn(3, 5, 5), title=t),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_carries_its_title_is_never_shown_and_draws_the_same_svg_twice(name, tmp_path):
+    def svg(file):
+        figure = FIGURES[name]("STAND-IN · a title")
+        assert isinstance(figure, Figure)
+        assert figure.get_suptitle() == "STAND-IN · a title"
+        figure.savefig(tmp_path / file, metadata={"Date": None})
+        return (tmp_path / file).read_text()
+
+    torch.manual_seed(0)
+    first = svg("a.svg")
+    torch.manual_seed(0)
+    assert svg("b.svg") == first
+    assert plt.get_fignums() == []
+
+
+def test_curves_draw_loss_and_accuracy_of_every_run_and_split():
+    figure = plots.curves([history("lr 1"), history("lr 2")], ("train", "test"), title="t")
+    loss, accuracy = figure.axes
+    assert loss.get_ylabel().startswith("loss")
+    assert accuracy.get_xlabel() == "epoch"
+    labels = [text.get_text() for text in accuracy.get_legend().get_texts()]
+    assert labels == ["lr 1, train", "lr 1, test", "lr 2, train", "lr 2, test"]
+    assert loss.lines[1].get_ydata().tolist() == pytest.approx([1, 1 / 2, 1 / 3])
+    assert [line.get_linestyle() for line in loss.lines] == ["--", "-", "--", "-"]
+
+
+def test_kept_epoch_is_marked_in_both_panels():
+    figure = plots.curves([history()], ("train", "test"), title="t")
+    plots.mark_epoch(figure, 2, "kept: epoch 2")
+    assert all(list(axis.lines[-1].get_xdata()) == [2, 2] for axis in figure.axes)
+    assert "kept: epoch 2" in [t.get_text() for t in figure.axes[1].get_legend().get_texts()]
+
+
+def test_filters_with_negative_weights_are_rescaled_not_clipped():
+    weights = torch.linspace(-2, 1, 27).view(1, 3, 3, 3)
+    shown = picture(plots.filters(weights, title="t").axes[0])
+    assert (shown.min(), shown.max()) == (0, 1)
+    assert shown.unique().numel() == 27
+
+
+def test_greatest_response_is_the_brightest_grey():
+    maps = torch.zeros(1, 4, 4)
+    maps[0, 1, 2], maps[0, 3, 0] = 5.0, -5.0
+    image = plots.responses(torch.rand(3, 4, 4), maps, title="t").axes[1].images[0]
+    colours = image.cmap(image.norm(picture(image.axes)))
+    assert tuple(colours[1, 2][:3]) == (1, 1, 1)
+    assert tuple(colours[3, 0][:3]) == (0, 0, 0)
+
+
+def test_photos_are_embedded_pixel_by_pixel():
+    photo = torch.randint(0, 256, (3, 7, 9), dtype=torch.uint8)
+    axis = plots.photo_grid([photo], ["caption"], columns=1, title="t").axes[0]
+    assert torch.equal(picture(axis).permute(2, 0, 1), photo)
+    assert axis.images[0].get_interpolation() == "none"
+    assert axis.get_title() == "caption"
+
+
+def test_confusions_are_shares_of_the_true_class():
+    counts = torch.tensor([[3, 1], [0, 0]])
+    mesh = plots.confusions(counts, ["x", "y"], title="t").axes[0].collections[0]
+    assert torch.as_tensor(mesh.get_array().data).tolist() == [[0.75, 0.25], [0, 0]]

@@ -1,0 +1,54 @@
+"""Tables, titles and displayed source."""
+
+from pathlib import Path
+
+from hw1lib import report
+from hw1lib.activations import sigmoid, tanh
+from hw1lib.datasets.resources import Source
+
+
+def source(name, *, stand_in):
+    origin = "stand-in" if stand_in else "upstream"
+    return Source(name, name.title(), Path(name), origin, stand_in, f"about {name}")
+
+
+REAL, FAKE = source("mnist", stand_in=False), source("vgg16", stand_in=True)
+
+
+def test_title_says_stand_in_if_any_of_its_sources_is_one():
+    assert report.titled("Curves", REAL) == "Curves"
+    assert report.titled("Curves", REAL, FAKE) == "STAND-IN · Curves"
+
+
+def test_table_shows_text_as_it_is_and_marks_rows_red():
+    html = report.table(("a<b", "n"), [("<script>", 1), ("x", 2)], title="T & U", red=[1]).data
+    assert "<caption>T &amp; U</caption>" in html
+    assert "<th>a&lt;b</th>" in html
+    assert "<script>" not in html
+    assert html.count(report.RED) == 2
+    assert html.index("&lt;script&gt;") < html.index(report.RED)
+
+
+def test_provenance_shows_stand_ins_in_red_and_calls_the_run_a_draft():
+    html = report.provenance({"mnist": REAL, "vgg16": FAKE}).data
+    assert "Draft" in html
+    assert html.index("about mnist") < html.index(report.RED) < html.index("about vgg16")
+
+
+def test_provenance_of_real_data_is_no_draft():
+    html = report.provenance({"mnist": REAL}).data
+    assert "Draft" not in html
+    assert "STAND-IN" not in html
+    assert report.RED not in html
+
+
+def test_source_is_shown_as_one_highlighted_block():
+    shown = report.show_source(sigmoid, tanh).data
+    assert shown.startswith("```python\ndef sigmoid(")
+    assert "\n\ndef tanh(" in shown
+    assert shown.endswith("\n```")
+
+
+def test_versions_name_what_decides_the_numbers():
+    assert "torch 2." in report.versions()
+    assert report.versions().startswith("Python 3.")

@@ -1,0 +1,135 @@
+"""VGG16 through torchvision's own interface; small files where the real one is too large."""
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.testing import assert_close
+from torchvision.models import VGG16_Weights
+
+from hw1lib import vgg
+from hw1lib.datasets.vgg16 import first_filters
+
+
+class SmallVGG(nn.Module):
+    """The first layer with the known filters, and 1000 logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())
+        self.head = nn.Linear(4, 1000)
+        with torch.no_grad():
+            for parameter, known in zip(
+                self.features[0].parameters(), first_filters(), strict=True
+            ):
+                parameter[:3] = known
+
+    def forward(self, x):
+        return self.head(self.features(x).mean((2, 3)))
+
+
+@pytest.fixture
+def photo():
+    torch.manual_seed(0)
+    pixels = torch.randint(0, 256, (300, 500, 3), dtype=torch.uint8)
+    return Image.fromarray(pixels.numpy())
+
+
+@pytest.fixture
+def hub_file(tmp_path):
+    """Where torch.hub keeps the file, with the weights of SmallVGG in it."""
+    path = tmp_path / "checkpoints" / "vgg16-397923af.pth"
+    path.parent.mkdir()
+    torch.save(SmallVGG().state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """torchvision's builder for a network as small as the file: same call, same loading."""
+
+    def build(*, weights, progress):
+        assert weights is VGG16_Weights.IMAGENET1K_V1
+        model = SmallVGG()
+        model.load_state_dict(weights.get_state_dict(progress=progress, check_hash=True))
+        return model
+
+    monkeypatch.setattr(vgg, "vgg16", build)
+
+
+def test_weights_are_read_from_the_hub_folder_in_evaluation_mode(small, hub_file):
+    usual = torch.hub.get_dir()
+    model = vgg.load_vgg16(hub_file)
+    expected = torch.load(hub_file, weights_only=True)
+    assert_close(model.state_dict(), expected, atol=0, rtol=0)
+    assert not model.training
+    assert torch.hub.get_dir() == usual
+
+
+def test_the_stand_in_loads_as_the_whole_network(stand_in):
+    model = vgg.load_vgg16(stand_in("vgg16"))
+    assert sum(p.numel() for p in model.parameters()) == 138_357_544
+    _, best = vgg.predict(model, torch.zeros(3, 224, 224))
+    assert len(best) == 5
+
+
+def test_truncated_file_is_named_with_what_to_do(small, hub_file):
+    hub_file.write_bytes(hub_file.read_bytes()[:1000])
+    with pytest.raises(vgg.WeightsError, match=r"397923af\.pth.*delete the file"):
+        vgg.load_vgg16(hub_file)
+
+
+def test_file_of_another_network_is_refused(small, hub_file):
+    torch.save({"something": torch.zeros(2)}, hub_file)
+    with pytest.raises(vgg.WeightsError, match="cannot be loaded"):
+        vgg.load_vgg16(hub_file)
+
+
+@pytest.mark.parametrize("change", [0.001, float("nan")])
+def test_other_weights_are_told_by_their_first_filters(small, hub_file, change):
+    state = torch.load(hub_file, weights_only=True)
+    state["features.0.weight"][1, 2, 0, 0] += change
+    torch.save(state, hub_file)
+    with pytest.raises(vgg.WeightsError, match="first three filters"):
+        vgg.load_vgg16(hub_file)
+
+
+def test_preprocessing_agrees_with_torchvisions_own(photo):
+    x, steps = vgg.preprocess(photo)
+    assert_close(x, VGG16_Weights.IMAGENET1K_V1.transforms()(photo))
+    assert [step.shape[1:] for step in steps] == [(300, 500), (256, 426)] + [(224, 224)] * 3
+    assert steps[3].low == pytest.approx(steps[2].low / 255)
+    assert steps[3].high <= 1
+    assert steps[4].low == pytest.approx(x.min().item())
+
+
+def test_displayable_undoes_the_normalisation(photo):
+    x, _ = vgg.preprocess(photo)
+    shown = vgg.displayable(x)
+    assert 0 <= shown.min() <= shown.max() <= 1
+    assert_close((shown - torch.tensor(vgg.MEAN).view(3, 1, 1))[0] / vgg.STD[0], x[0])
+
+
+def test_prediction_names_the_most_probable_classes_in_order():
+    model = SmallVGG()
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.zero_()
+        model.head.bias[254], model.head.bias[162] = 9.0, 8.0
+    logits, best = vgg.predict(model, torch.rand(3, 224, 224), top=2)
+    assert logits.shape == (1000,)
+    assert [(p.index, p.name) for p in best] == [(254, "pug"), (162, "beagle")]
+    assert [p.probability for p in best] == pytest.approx(
+        logits.softmax(0)[[254, 162]].tolist()
+    )
+
+
+def test_responses_are_sums_of_products_plus_bias_before_the_relu():
+    x = torch.randn(3, 12, 10)
+    weights, maps = vgg.filters_and_responses(SmallVGG(), x, 3)
+    known, bias = first_filters()
+    assert_close(weights, known)
+    assert maps.shape == (3, 12, 10)
+    patch = x[:, 4:7, 2:5]
+    assert_close(maps[1, 5, 3], (known[1] * patch).sum() + bias[1])
+    assert maps.min() < 0
