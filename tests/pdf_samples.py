@@ -3,6 +3,7 @@
 import base64
 import ctypes
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -104,19 +105,31 @@ class Printed:
         found = []
         for number, page in enumerate(self.document):
             words = page.get_textpage()
-            for i in range(words.count_chars()):
-                char = chr(pdfium.FPDFText_GetUnicode(words, i))
-                found.append(Glyph(char, number, *words.get_charbox(i)))
+            found += [
+                Glyph(char, number, *words.get_charbox(i)) for i, char in characters(words)
+            ]
         return found
 
     def glyph(self, char: str, which: int = 0) -> Glyph:
         return [glyph for glyph in self.glyphs if glyph.char == char][which]
 
+    def find(self, word: str, which: int = 0) -> Glyph:
+        """The first character of a word."""
+        seen = [glyph for glyph in self.glyphs if not glyph.char.isspace()]
+        text = "".join(glyph.char for glyph in seen)
+        starts = [i for i in range(len(text)) if text.startswith(word, i)]
+        return seen[starts[which]]
+
     def width(self) -> float:
         return self.document[0].get_width()
 
     def objects(self, kind: int, depth: int = 3) -> list:
-        return [o for page in self.document for o in page.get_objects(max_depth=depth) if o.type == kind]
+        return [
+            o
+            for page in self.document
+            for o in page.get_objects(max_depth=depth)
+            if o.type == kind
+        ]
 
     def images(self) -> list[tuple[int, int]]:
         """Size in pixels of each image made of pixels."""
@@ -128,8 +141,7 @@ class Printed:
         for page in self.document:
             words = page.get_textpage()
             text, color = "", None
-            for i in range(words.count_chars()):
-                char = chr(pdfium.FPDFText_GetUnicode(words, i))
+            for i, char in characters(words):
                 rgb = fill(words, i)
                 if char.isspace() or rgb != color:
                     found.setdefault(text, color)
@@ -138,6 +150,18 @@ class Printed:
                     text, color = text + char, rgb
             found.setdefault(text, color)
         return found
+
+
+def characters(words: pypdfium2.PdfTextPage) -> Iterator[tuple[int, str]]:
+    """Index and character of a page's text; pdfium counts UTF-16 units."""
+    high = ""
+    for i in range(words.count_chars()):
+        unit = chr(pdfium.FPDFText_GetUnicode(words, i))
+        if "\ud800" <= unit < "\udc00":
+            high = unit
+        else:
+            yield i, (high + unit).encode("utf-16", "surrogatepass").decode("utf-16")
+            high = ""
 
 
 def fill(words: pypdfium2.PdfTextPage, index: int) -> str:

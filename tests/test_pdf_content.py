@@ -1,25 +1,24 @@
 """What a notebook holds reaches the page: one test for each thing that is easily lost."""
 
-import json
-import logging
-
 import nbformat.v4 as v4
 import pandas as pd
 import pypdfium2.raw as pdfium
 import pytest
-from pdf_samples import (
+
+from hw1lib.submission.pdf import ExportError, TypstPDFExporter
+from tests.pdf_samples import (
     SVG,
+    Printed,
     base64_of,
     bundle,
     code,
     export,
     markdown,
+    notebook,
     picture,
     rich,
     stream,
 )
-
-from hw1lib.submission.pdf import ExportError
 
 LONG = "abcdefghij" * 20
 
@@ -46,7 +45,7 @@ def test_an_undefined_macro_is_an_error_that_names_the_cell_and_the_macro():
         export(markdown("fine"), markdown("$x + \\nosuchmacro{y}$"))
 
 
-@pytest.mark.parametrize("tex", ["\\frac{a}{b", "x^2^3", "\\begin{nope}x\\end{nope}", "a & b"])
+@pytest.mark.parametrize("tex", ["\\frac{a}", "x^2^3", "\\begin{nope}x\\end{nope}", "a & b"])
 def test_a_malformed_formula_is_an_error_that_names_the_cell(tex):
     with pytest.raises(ExportError, match="cell 1"):
         export(markdown(f"$${tex}$$"))
@@ -62,8 +61,9 @@ def test_numbers_and_references_work_also_before_the_formula():
     )
     assert page.text.count("(1)") == page.text.count("(2)") == 2
     assert "(3)" not in page.text
-    number = [g for g in page.glyphs if g.char == "2" and g.left > 500][0]
-    assert number.bottom == pytest.approx(page.glyph("3").bottom, abs=0.5)
+    number = page.find("(2)", -1)
+    assert number.left > 500
+    assert number.bottom == pytest.approx(page.find("𝑧=3").bottom, abs=4)
 
 
 def test_a_tag_stands_at_the_margin_of_its_line():
@@ -99,7 +99,7 @@ def test_left_dot_and_right_bar_are_stretched():
 def test_the_columns_of_cases_are_apart():
     page = export(markdown("$$f = \\begin{cases}u & x > 0\\\\ v & \\text{else}\\end{cases}$$"))
     assert page.glyph("𝑥").left - page.glyph("𝑢").right > 6
-    assert page.glyph("e").left == pytest.approx(page.glyph("𝑥").left, abs=1)
+    assert page.find("else").left == pytest.approx(page.glyph("𝑥").left, abs=1)
 
 
 def test_limits_of_a_starred_operator_stand_below_it():
@@ -111,7 +111,9 @@ def test_limits_of_a_starred_operator_stand_below_it():
 
 def test_macros_hold_for_the_rest_of_the_notebook():
     page = export(
-        markdown("$\\newcommand{\\R}[1]{\\mathbb{R}^{#1}}\\DeclareMathOperator*{\\am}{arg\\,min}$"),
+        markdown(
+            "$\\newcommand{\\R}[1]{\\mathbb{R}^{#1}}\\DeclareMathOperator*{\\am}{arg\\,min}$"
+        ),
         markdown("$\\R{n}$ and $\\am_x$ $\\def\\v{v}\\v$"),
     )
     assert "ℝ" in page.text
@@ -125,7 +127,9 @@ def test_a_macro_without_end_is_an_error_and_not_a_hang():
 
 def test_a_display_formula_wider_than_the_page_still_fits():
     terms = "+".join(f"x_{{{i}}}" for i in range(40))
-    page = export(markdown(f"$${terms}$$\n\\begin{{align}}{terms} &= 1\\\\ a &= b\\end{{align}}"))
+    page = export(
+        markdown(f"$${terms}$$\n\\begin{{align}}{terms} &= 1\\\\ a &= b\\end{{align}}")
+    )
     assert max(glyph.right for glyph in page.glyphs) < page.width()
 
 
@@ -143,7 +147,7 @@ def test_a_pandas_table_is_a_table():
     frame = pd.DataFrame({"name": ["ann", "bob"], "score": [1.5, 22.25]})
     page = export(code("df", rich(text_html=frame._repr_html_(), text_plain=str(frame))))
     assert page.text.count("ann") == 1
-    assert page.glyph("5", 0).right == pytest.approx(page.glyph("5", -1).right, abs=1.5)
+    assert page.find("0", -1).right == pytest.approx(page.find("5", -1).right, abs=1)
 
 
 def test_a_styled_pandas_table_keeps_its_colours():
@@ -196,13 +200,16 @@ def test_spans_of_a_table_are_kept():
     frame = pd.DataFrame([[1, 2, 3, 4]], columns=columns)
     page = export(code("df", rich(text_html=frame._repr_html_())))
     assert page.text.count("left") == page.text.count("right") == 1
-    assert page.glyph("l").left < page.glyph("y").left < page.glyph("r").left
+    assert page.find("left").left < page.find("y").left < page.find("right").left
 
 
 @pytest.mark.parametrize(
     ("source", "shown"),
     [
-        ("<details><summary>Hint</summary>\n\nhidden *words*\n\n</details>", "Hint hidden words"),
+        (
+            "<details><summary>Hint</summary>\n\nhidden *words*\n\n</details>",
+            "Hint hidden words",
+        ),
         ("<div align='center'><b>middle</b></div>", "middle"),
         ("H<sub>2</sub>O and <kbd>Ctrl</kbd>", "H2O and Ctrl"),
         ("<table><tr><td>\n\n**strong**\n\n</td></tr></table>", "strong"),
@@ -219,7 +226,9 @@ def test_html_in_markdown_keeps_its_text(source, shown):
 
 
 def test_a_frame_or_player_leaves_a_note():
-    page = export(code("v", rich(text_html="<iframe src='https://example.org/v'></iframe>text")))
+    page = export(
+        code("v", rich(text_html="<iframe src='https://example.org/v'></iframe>text"))
+    )
     assert page.shows("iframe element (https://example.org/v) lives in the notebook only")
     assert page.shows("text")
 
@@ -270,9 +279,9 @@ def test_an_image_file_beside_the_notebook_is_shown(tmp_path):
     assert page.images() == [(31, 21), (31, 21)]
 
 
-def test_an_image_that_is_missing_or_broken_is_named_on_the_page(caplog):
+def test_an_image_that_is_missing_or_broken_is_named_on_the_page(caplog, tmp_path):
     broken = rich(png=base64_of(b"\x89PNG no image"))
-    page = export(markdown("![my chart](gone.png)"), code("plot", broken))
+    page = export(markdown("![my chart](gone.png)"), code("plot", broken), folder=tmp_path)
     assert page.shows("The image “my chart” is not shown: there is no file gone.png")
     assert page.shows("An image (image/png) is not shown")
     assert "cell 1" in caplog.text
@@ -314,7 +323,7 @@ def test_a_token_of_200_characters_wraps_wherever_it_stands():
         markdown(f"| a |\n|---|\n| {LONG} |\n\n# {LONG}\n\n> - {LONG}"),
     )
     assert max(glyph.right for glyph in page.glyphs) < page.width() - 40
-    assert page.text.replace("\r\n", "").replace(" ", "").count(LONG) == 8
+    assert page.text.replace("\r\n", "").replace(" ", "").count(LONG) == 9
 
 
 def test_wrapping_adds_nothing_to_the_text_that_is_copied():
@@ -355,7 +364,10 @@ def test_a_widget_shows_its_text():
 
 
 def test_plotly_shows_its_picture_or_a_note():
-    data = {"application/vnd.plotly.v1+json": {"data": [1]}, "text/html": "<script>x()</script>"}
+    data = {
+        "application/vnd.plotly.v1+json": {"data": [1]},
+        "text/html": "<script>x()</script>",
+    }
     page = export(code("a", bundle(data | {"image/png": base64_of(picture(44, 33))})))
     assert page.images() == [(44, 33)]
     page = export(code("a", bundle(data)))
@@ -364,9 +376,13 @@ def test_plotly_shows_its_picture_or_a_note():
 
 
 def test_a_script_leaves_a_note():
-    page = export(code("js", bundle({"application/javascript": "alert(1)", "text/plain": "<JS>"})))
+    page = export(
+        code("js", bundle({"application/javascript": "alert(1)", "text/plain": "<JS>"}))
+    )
     assert page.shows("<JS>")
-    assert export(code("js", bundle({"application/javascript": "alert(1)"}))).shows("interactive")
+    assert export(code("js", bundle({"application/javascript": "alert(1)"}))).shows(
+        "interactive"
+    )
 
 
 def test_progress_lines_show_their_last_state_only():
@@ -377,7 +393,9 @@ def test_progress_lines_show_their_last_state_only():
 
 
 def test_ansi_colours_are_kept():
-    text = "\x1b[31mred\x1b[0m \x1b[38;5;196mpalette\x1b[39m \x1b[38;2;0;0;255mtrue\x1b[0m plain"
+    text = (
+        "\x1b[31mred\x1b[0m \x1b[38;5;196mpalette\x1b[39m \x1b[38;2;0;0;255mtrue\x1b[0m plain"
+    )
     colors = export(code("c", stream(text))).colors()
     assert colors["red"] == "#e75c58"
     assert colors["palette"] == "#ff0000"
@@ -481,7 +499,9 @@ def test_prompts_stand_beside_their_cells():
 
 
 def test_text_that_looks_like_markdown_numbers_or_metadata_stays():
-    page = export(markdown("---\ntitle: kept\n---\n\n: colon :smile: [^1] ~a~ {.class} \\alpha"))
+    page = export(
+        markdown("---\ntitle: kept\n---\n\n: colon :smile: [^1] ~a~ {.class} \\alpha")
+    )
     assert page.shows("title: kept")
     assert page.shows(":smile: [^1]")
     assert page.shows("{.class}")
@@ -493,26 +513,24 @@ def test_an_empty_notebook_is_a_pdf():
 
 def test_a_link_to_a_missing_place_is_plain_text_and_others_work():
     page = export(
-        markdown("# First Part\n\n[gone](#nowhere) [back](#First-Part) [web](https://example.org)"),
+        markdown(
+            "# First Part\n\n[gone](#nowhere) [back](#First-Part) [web](https://example.org)"
+        ),
         markdown("## Sub\n\n## Sub\n\n[sub](#Sub)"),
     )
     links = sum(
-        page.document.raw is not None and pdfium.FPDFPage_GetAnnotCount(p) for p in page.document
+        page.document.raw is not None and pdfium.FPDFPage_GetAnnotCount(p)
+        for p in page.document
     )
     assert page.shows("gone back web")
     assert links == 3
 
 
-def test_highlighting_keeps_every_character_of_any_language(caplog):
-    caplog.set_level(logging.WARNING)
+def test_highlighting_keeps_every_character_of_any_language():
     sources = {"python": "%%time\n!ls {x} ?\nx = f'{a!r:>{w}}'", "c++": "int *p = &a[0];  //"}
     for language, source in sources.items():
         cell = v4.new_code_cell(source)
-        node = v4.new_notebook(cells=[cell], metadata={"language_info": {"name": language}})
-        from hw1lib.submission.pdf import TypstPDFExporter
-
-        assert TypstPDFExporter().from_notebook_node(json_copy(node))[0]
-
-
-def json_copy(node):
-    return v4.nbformat.from_dict(json.loads(json.dumps(node))) if hasattr(v4, "nbformat") else node
+        pdf, _ = TypstPDFExporter().from_notebook_node(
+            notebook(cell, language_info={"name": language})
+        )
+        assert Printed(pdf).shows(source)

@@ -1,6 +1,8 @@
 """The nbconvert exporter: notebook in, PDF out, by way of Typst."""
 
+import contextlib
 import datetime
+import functools
 import json
 import shutil
 import tempfile
@@ -36,7 +38,7 @@ from hw1lib.submission.pdf.images import ImageError, Images
 from hw1lib.submission.pdf.markdown import Page, to_pages
 from hw1lib.submission.pdf.readback import Loss, compare, read_pdf
 from hw1lib.submission.pdf.runs import source_lines, terminal_lines
-from hw1lib.submission.pdf.tex import Notation
+from hw1lib.submission.pdf.tex import Notation, TexError
 
 
 class ExportError(RuntimeError):
@@ -110,7 +112,9 @@ class TypstPDFExporter(Exporter):
         self, pdf: bytes, cells: list[Cell], pages: dict[int, Page], context: Context
     ) -> list[Loss]:
         """What the PDF does not show; [] too when `read_back` is off."""
-        return compare(cells, pages, context.images, read_pdf(pdf)) if self.read_back else []
+        if not self.read_back:
+            return []
+        return compare(cells, pages, context.images, read_pdf(pdf), self.max_lines)
 
     def document(
         self,
@@ -147,22 +151,27 @@ class TypstPDFExporter(Exporter):
     def convert(
         self, cells: list[Cell], pages: dict[int, Page], context: Context
     ) -> list[list[dict]]:
-        """Blocks of each cell; formulas are read twice so that references may look ahead."""
-        for final in (False, True):
-            context.notation = Notation(labels=context.notation.labels)
-            context.anchors.clear()
-            blocks = []
-            for cell in cells:
-                context.warn = lambda text, cell=cell, final=final: (
-                    self.log.warning("%s: %s", cell.name, text) if final else None
-                )
-                try:
-                    blocks.append(cell_blocks(cell, pages, context))
-                except ContentError as error:
-                    raise ExportError(f"{cell.name} cannot be printed: {error}") from None
-            if not context.notation.labels:
-                break
+        """Blocks of each cell."""
+        context.notation.labels = labels(cells, pages)
+        blocks = []
+        for cell in cells:
+            context.warn = functools.partial(self.log.warning, "%s: %s", cell.name)
+            try:
+                blocks.append(cell_blocks(cell, pages, context))
+            except ContentError as error:
+                raise ExportError(f"{cell.name} cannot be printed: {error}") from None
         return blocks
+
+
+def labels(cells: list[Cell], pages: dict[int, Page]) -> dict[str, str]:
+    """Number of each labelled formula, so that a reference can stand before it."""
+    notation = Notation()
+    for part in (part for cell in cells for part in cell.parts if id(part) in pages):
+        for formula in pages[id(part)].formulas:
+            # What is wrong with it is said when it is set.
+            with contextlib.suppress(TexError):
+                notation.convert(formula.tex, display=formula.display)
+    return notation.labels
 
 
 def lost_message(lost: list[Loss], cell: Cell | None, most: int = 20) -> str:

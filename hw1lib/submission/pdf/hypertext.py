@@ -16,7 +16,7 @@ from hw1lib.submission.pdf.glyphs import Glyphs
 from hw1lib.submission.pdf.images import ImageError, Images, Placed
 from hw1lib.submission.pdf.markdown import Math, Page
 from hw1lib.submission.pdf.runs import breakable, source_lines
-from hw1lib.submission.pdf.tables import lay_out
+from hw1lib.submission.pdf.tables import lay_out, own_rows
 from hw1lib.submission.pdf.tex import Notation, TexError
 
 Node = str | dict
@@ -225,8 +225,7 @@ class _Converter:
         captions = [
             self.block_figcaption(c)[0] for c in tag.find_all("caption", recursive=False)
         ]
-        rows = [row for row in tag.find_all("tr") if row.find_parent("table") is tag]
-        tables = lay_out(rows, self.cell, self.context.max_rows)
+        tables = lay_out(own_rows(tag), self.cell, self.context.max_rows)
         stray = [
             child
             for child in tag.children
@@ -239,9 +238,9 @@ class _Converter:
     def cell(self, tag: Tag) -> dict:
         """Content and look of a table cell."""
         content = self.flow(tag.children)
-        style = self.css(tag, block=True)
-        if tag.name == "th":
-            style["bold"] = True
+        style = {"bold": True} if tag.name == "th" else {}
+        for outer in (tag.parent.parent, tag.parent, tag):
+            style |= self.css(outer, block=True) if outer and outer.name != "table" else {}
         return {"c": content, **style}
 
     # -- inlines --------------------------------------------------------------------------

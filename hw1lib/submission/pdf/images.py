@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
+import typst
 from PIL import Image
+
+from hw1lib.submission.pdf.glyphs import bundled_fonts
 
 #: CSS pixels to points. 0.75 is life size; the text of code is printed at 8 pt where JupyterLab
 #: has 13 px, and images shrink with it.
@@ -97,7 +100,17 @@ class Images:
         """Write a file under a name made from its content; sizes in CSS pixels."""
         name = f"{hashlib.sha256(data).hexdigest()[:24]}.{suffix}"
         (self.folder / name).write_bytes(data)
+        if suffix in ("svg", "pdf"):
+            self.probe(name)
         return Placed(name, width, height)
+
+    def probe(self, name: str) -> None:
+        """Let Typst read a drawing by itself, so that a broken one fails no more than itself."""
+        source = f'#set page(width: auto, height: auto)\n#image("{name}")'
+        try:
+            typst.compile(source.encode(), root=str(self.folder), font_paths=bundled_fonts())
+        except typst.TypstError as error:
+            raise ImageError(f"it cannot be read ({error})") from None
 
     def find(self, url: str, attachments: dict[str, dict[str, str]]) -> tuple[bytes, str]:
         """Bytes and MIME type of an image that markdown or HTML names.

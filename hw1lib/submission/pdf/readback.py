@@ -34,7 +34,8 @@ from hw1lib.submission.pdf.cells import (
 from hw1lib.submission.pdf.hypertext import BLOCKS, INVISIBLE, PLAYERS, shortened
 from hw1lib.submission.pdf.images import ImageError, Images
 from hw1lib.submission.pdf.markdown import Page, to_pages
-from hw1lib.submission.pdf.tex import defines
+from hw1lib.submission.pdf.tables import kept_rows, own_rows, row_cells
+from hw1lib.submission.pdf.tex import shows_nothing
 
 # pdfium marks hyphens at line ends, so they are not compared; format characters no one sees.
 UNSEEN = re.compile("[\\s\x00-\x1f\x7f\xad\u200b-\u200f\u2010\u2011\u202a-\u202e\u2060-\u206f"
@@ -43,6 +44,8 @@ CODE_POINT = re.compile("⟨U\\+([0-9A-F]{4,6})⟩")
 TAG = re.compile(r"\x1b\[[\d;:]*m|\x1b")
 #: How far ahead of the last match a text is looked for, in characters.
 REACH = 20_000
+#: The same for a short text, which may be there again: room for a formula or a drawing's labels.
+NEAR = 3000
 #: Points by which a box may stick out of the page: side bearings and rounding.
 SLACK = 1.5
 
@@ -73,7 +76,8 @@ class Reading:
 
 def normal(text: str) -> str:
     """Text as it is compared: compatibility forms unified, nothing invisible in it."""
-    return UNSEEN.sub("", unicodedata.normalize("NFKC", CODE_POINT.sub(character, text)))
+    text = CODE_POINT.sub(character, UNSEEN.sub("", text))
+    return UNSEEN.sub("", unicodedata.normalize("NFKC", text))
 
 
 def character(match: re.Match) -> str:
@@ -90,7 +94,7 @@ def losses(notebook: Path, pdf: Path, max_lines: int = 1000) -> list[Loss]:
     with tempfile.TemporaryDirectory(prefix="notebook-check-") as folder:
         images = Images(Path(folder), notebook.parent)
         by_part = {id(part): page for part, page in zip(parts, pages, strict=True)}
-        return compare(cells, by_part, images, read_pdf(pdf.read_bytes()))
+        return compare(cells, by_part, images, read_pdf(pdf.read_bytes()), max_lines)
 
 
 # -- the PDF --------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ def without_running_lines(texts: list[str]) -> list[str]:
     """
     pages = [[line for line in text.splitlines() if line.strip()] for text in texts]
     for end in (0, -1):
-        for _ in range(2):
+        for turn in range(2):
             shapes = [
                 re.sub(rf"\b{number}\b", "#", page[end]) if page else ""
                 for number, page in enumerate(pages, 1)
@@ -158,7 +162,7 @@ def without_running_lines(texts: list[str]) -> list[str]:
             common = Counter(shapes)
             for number, (page, shape) in enumerate(zip(pages, shapes, strict=True)):
                 shared = common[shape] > len(pages) / 2 and len(pages) > 1
-                alone = len(pages) == 1 and end == -1 and re.fullmatch(r"#(\W+#)?", shape)
+                alone = len(pages) == 1 and turn == 0 and shape in ("#", "# / #")
                 if page and (shared or alone) and not (number == 0 and end == 0):
                     del page[end]
     return ["\n".join(page) for page in pages]
@@ -215,19 +219,30 @@ def tag_text(getter, element) -> str:
 
 
 def compare(
-    cells: list[Cell], pages: dict[int, Page], images: Images, reading: Reading
+    cells: list[Cell],
+    pages: dict[int, Page],
+    images: Images,
+    reading: Reading,
+    max_rows: int = 1000,
 ) -> list[Loss]:
-    """What of the cells the PDF does not show."""
+    """What of the cells the PDF does not show.
+
+    Args:
+        cells: what the notebook shows.
+        pages: HTML of the markdown parts, by the identity of the part.
+        images: finds and measures the images.
+        reading: what the PDF shows.
+        max_rows: rows of a table that are expected; longer ones may be cut.
+    """
     found = list(reading.outside)
     at = 0
     figures = 0
     formulas: Counter[str] = Counter()
     rasters: Counter[tuple[int, int]] = Counter()
     for cell in cells:
-        start = at
         for part in cell.parts:
-            for kind, pieces, ordered in expected(part, pages):
-                at, lost = seek(reading.text, pieces, at, start, ordered)
+            for kind, pieces, ordered in expected(part, pages, max_rows):
+                at, lost = seek(reading.text, pieces, at, ordered)
                 found += [Loss(cell.name, kind, text) for text in lost]
             for size in pictures(part, pages, images):
                 figures += 1
@@ -248,25 +263,26 @@ def compare(
     return found
 
 
-def seek(
-    text: str, pieces: list[str], at: int, start: int, ordered: bool
-) -> tuple[int, list[str]]:
-    """Look for pieces after `at`; give the place after them and the pieces that are missing."""
+def seek(text: str, pieces: list[str], at: int, ordered: bool) -> tuple[int, list[str]]:
+    """Look for pieces after `at`; give the place after them and the pieces that are missing.
+
+    Together they are found anywhere ahead. One by one each has to follow close to the one
+    before, else a piece that is missing here would pass for its twin on a later page.
+    """
     normals = [normal(piece) for piece in pieces]
     whole = "".join(normals)
-    place = text.find(whole, at, at + REACH + len(whole))
+    place = text.find(whole, at, at + (REACH if len(whole) > 40 else NEAR) + len(whole))
     if place >= 0:
         return place + len(whole), []
     if not ordered:
         return seek_any(text, pieces, normals, at)
     lost = []
     for piece, wanted in zip(pieces, normals, strict=True):
-        place = text.find(wanted, at, at + REACH + len(wanted))
-        if place < 0:
-            place = text.find(wanted, start, start + REACH + len(wanted))
-        if place < 0 and not any_order(text, wanted, at):
+        place = text.find(wanted, at, at + NEAR + len(wanted))
+        if place >= 0:
+            at = place + len(wanted)
+        elif not any_order(text, wanted, at):
             lost.append(piece)
-        at = max(at, place + len(wanted) if place >= 0 else at)
     return at, lost
 
 
@@ -293,7 +309,9 @@ def any_order(text: str, wanted: str, at: int) -> bool:
     return not Counter(wanted) - near
 
 
-def expected(part: Part, pages: dict[int, Page]) -> Iterator[tuple[str, list[str], bool]]:
+def expected(
+    part: Part, pages: dict[int, Page], max_rows: int
+) -> Iterator[tuple[str, list[str], bool]]:
     """What a part shows: its kind, pieces of text, and whether they stand in this order."""
     if isinstance(part, Code):
         yield "a line of code", part.text.splitlines(), True
@@ -302,12 +320,14 @@ def expected(part: Part, pages: dict[int, Page]) -> Iterator[tuple[str, list[str
     elif isinstance(part, Note):
         yield "a note", [part.text], True
     elif isinstance(part, Markdown):
-        yield from expected_html(pages[id(part)].html, pages[id(part)])
+        yield from expected_html(pages[id(part)].html, pages[id(part)], max_rows)
     elif isinstance(part, Html):
-        yield from expected_html(part.text, None)
+        yield from expected_html(part.text, None, max_rows)
 
 
-def expected_html(html: str, page: Page | None) -> Iterator[tuple[str, list[str], bool]]:
+def expected_html(
+    html: str, page: Page | None, max_rows: int
+) -> Iterator[tuple[str, list[str], bool]]:
     """Text of HTML: running text piece by piece, tables cell by cell."""
     soup = BeautifulSoup(html, "html.parser")
     for tag in soup.find_all([*INVISIBLE, *PLAYERS]):
@@ -318,7 +338,7 @@ def expected_html(html: str, page: Page | None) -> Iterator[tuple[str, list[str]
         elif tables := ([block] if block.name == "table" else block.find_all("table")):
             for table in tables:
                 if not table.find_parent("table"):
-                    yield "a table cell", table_pieces(table, page), False
+                    yield "a table cell", table_pieces(table, page, max_rows), False
                     table.extract()
             if block.name != "table":
                 yield "text", word_pieces([block], page), True
@@ -331,9 +351,11 @@ def expected_html(html: str, page: Page | None) -> Iterator[tuple[str, list[str]
             yield kind, word_pieces([block], page), True
 
 
-def table_pieces(table: Tag, page: Page | None) -> list[str]:
-    """Text of each cell of a table."""
-    cells = table.find_all(["td", "th", "caption"])
+def table_pieces(table: Tag, page: Page | None, max_rows: int) -> list[str]:
+    """Text of each cell of a table, and of its caption."""
+    rows = kept_rows(own_rows(table), max_rows)
+    cells = [*table.find_all("caption", recursive=False)]
+    cells += [cell for row in rows for cell in row_cells(row)]
     return [piece for cell in cells for piece in word_pieces(cell.children, page)]
 
 
@@ -400,4 +422,4 @@ def formula_sources(part: Part, pages: dict[int, Page]) -> list[str]:
     """TeX of each formula of a part."""
     page = pages.get(id(part))
     formulas = page.formulas if page else []
-    return [normal(formula.tex) for formula in formulas if not defines(formula.tex)]
+    return [normal(formula.tex) for formula in formulas if not shows_nothing(formula.tex)]

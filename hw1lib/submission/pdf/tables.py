@@ -22,18 +22,12 @@ def lay_out(rows: Sequence[Tag], convert: Callable[[Tag], dict], max_rows: int) 
         max_rows: rows of the body that are shown; beyond it a note says what was cut.
     """
     head = header_rows(rows)
-    notes = []
-    body = len(rows) - head
-    if body > max_rows:
-        tail = max_rows // 5
-        cut = body - max_rows
-        rows = [*rows[: head + max_rows - tail], *rows[len(rows) - tail :]]
-        place = (
-            "the first"
-            if not tail
-            else f"rows {max_rows - tail + 1} to {max_rows - tail + cut}"
-        )
-        notes = [note(f"{cut} of {body} rows are cut ({place}); the notebook has all.")]
+    count = len(rows) - head
+    rows = kept_rows(rows, max_rows)
+    dropped = count - (len(rows) - head)
+    notes = (
+        [note(f"{dropped} of {count} rows are cut; the notebook has all.")] if dropped else []
+    )
     cells, width, index = on_grid(rows, convert)
     if not cells:
         return []
@@ -51,6 +45,19 @@ def lay_out(rows: Sequence[Tag], convert: Callable[[Tag], dict], max_rows: int) 
             {"t": "table", "columns": columns, "head": head, "cells": shown, "numeric": numeric}
         )
     return blocks + notes
+
+
+def kept_rows(rows: Sequence[Tag], max_rows: int) -> Sequence[Tag]:
+    """The rows that are printed: header, first and last rows of the body."""
+    head, tail = header_rows(rows), max_rows // 5
+    if len(rows) - head <= max_rows:
+        return rows
+    return [*rows[: head + max_rows - tail], *rows[len(rows) - tail :]]
+
+
+def own_rows(table: Tag) -> list[Tag]:
+    """The `tr` of a table without those of tables inside of it."""
+    return [row for row in table.find_all("tr") if row.find_parent("table") is table]
 
 
 def note(text: str) -> dict:

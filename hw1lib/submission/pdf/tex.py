@@ -13,7 +13,7 @@ from PIL import ImageColor
 from hw1lib.submission.pdf.texsymbols import NEGATED, OPERATORS, SYMBOLS
 
 TOKEN = re.compile(r"%[^\n]*(?:\n|$)|\\[A-Za-z]+|\\[\s\S]|\s+|\d+(?:\.\d+)?|[\s\S]")
-DEFINITION = re.compile(r"\\(?:new|renew|provide)command|\\def\b|\\DeclareMath|\\require")
+DEFINITION = re.compile(r"\\(?:(?:new|renew|provide)command|def|DeclareMath|require|label|tag)")
 DIMENSION = re.compile(r"(-?\d*\.?\d+)\s*(em|ex|pt|mu|cm|mm|in|px)")
 TYPST_UNITS = {"ex": (0.43, "em"), "mu": (1 / 18, "em"), "px": (0.75, "pt")}
 
@@ -125,8 +125,8 @@ class Notation:
         return Formula(rows, tags, parser.labels, tex)
 
 
-def defines(tex: str) -> bool:
-    """Whether a formula only defines macros and shows nothing."""
+def shows_nothing(tex: str) -> bool:
+    """Whether a formula only defines macros or labels."""
     if not DEFINITION.search(tex):
         return False
     try:

@@ -1,0 +1,239 @@
+"""A notebook is untrusted: it cannot read files, run code, reach the network or inject Typst."""
+
+import base64
+
+import nbformat.v4 as v4
+import pytest
+
+from hw1lib.submission.pdf import ExportError, TypstPDFExporter
+from tests.pdf_samples import (
+    Printed,
+    bundle,
+    code,
+    export,
+    markdown,
+    notebook,
+    picture,
+    rich,
+    stream,
+)
+
+# Each would stop the compiler with "panicked" or print a file, were it read as Typst.
+INJECTIONS = [
+    '#panic("injected")',
+    '#read("/etc/passwd")',
+    "$#panic()$",
+    '"); panic("injected',
+    "\\u{23}panic()",
+    "]#panic()[",
+    "*/ #panic() /*",
+    "= heading\n- list\n+ enum\n/ term: x",
+    "<label> @reference ~ -- --- ... `raw` ```typ #panic()```",
+    "//comment that swallows the line",
+]
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A picture beside the notebook's folder, and that folder."""
+    (tmp_path / "secret.png").write_bytes(picture(77, 66))
+    folder = tmp_path / "notebook"
+    folder.mkdir()
+    return tmp_path / "secret.png", folder
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_typst_in_code_outputs_and_tables_is_text(text):
+    html = f"<table><tr><td>{text.replace('<', '&lt;')}</td></tr></table>"
+    page = export(code(text, stream(text), rich(text_html=html)))
+    for line in text.splitlines():
+        assert page.shows(line)
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_typst_in_markdown_is_text(text):
+    page = export(markdown(text), markdown(f"# {text}\n\n`{text}`\n\n[{text}](#a)\n\n> {text}"))
+    assert page.shows("panic") == ("panic" in text)
+    assert "root:" not in page.text
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        "\\text{\"#panic(\\\"x\\\")\"}",
+        "\\text{\\\\\"#panic()}",
+        "\\operatorname{\")#panic(}",
+        "\\mathrm{a\")}",
+        "x \\tag{\") + read(\"/etc/passwd\")}",
+        "\\label{\"#panic()} x",
+        "\\eqref{a\", panic())#}",
+        "\\begin{array}{c#panic()} a \\end{array}",
+        "read(\"/etc/passwd\") \\quad panic()",
+        "\\text{$\"$}",
+    ],
+)  # fmt: skip
+def test_typst_in_formulas_is_text_or_an_error_of_the_formula(tex):
+    try:
+        page = export(markdown(f"$${tex}$$"))
+    except ExportError as error:
+        assert "has an error" in str(error)
+    else:
+        assert "root:" not in page.text
+
+
+@pytest.mark.parametrize("name", ["#panic()", '"; panic("', '[#read("/etc/passwd")]'])
+def test_typst_in_metadata_is_text(name):
+    node = notebook(markdown("text"), title=name, authors=[{"name": name}], provenance=name)
+    pdf, _ = TypstPDFExporter().from_notebook_node(node)
+    assert Printed(pdf).text.count(name) == 3
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "![]({secret})",
+        "![](../secret.png)",
+        "![](..%2fsecret.png)",
+        "![](file://{secret})",
+        "![](link.png)",
+        "![](deep/../../secret.png)",
+        "<img src='{secret}'>",
+        "<img src='../secret.png'>",
+        "![](attachment:../secret.png)",
+        "<object data='../secret.png'></object><embed src='../secret.png'>",
+    ],
+)
+def test_an_image_outside_of_the_notebooks_folder_is_not_read(source, secret):
+    path, folder = secret
+    (folder / "link.png").symlink_to(path)
+    page = export(markdown(source.replace("{secret}", str(path))), folder=folder)
+    assert page.images() == []
+    assert "not" in page.text
+
+
+def test_without_a_known_folder_no_file_is_read(tmp_path, monkeypatch):
+    (tmp_path / "x.png").write_bytes(picture())
+    monkeypatch.chdir(tmp_path)
+    assert export(markdown("![](x.png)")).images() == []
+
+
+@pytest.mark.parametrize(
+    "target", ["{secret}", "file://{secret}", "../secret.png", "secret.png"]
+)
+def test_an_svg_cannot_pull_in_files(target, secret):
+    path, folder = secret
+    link = target.replace("{secret}", str(path))
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'width="90" height="90"><image xlink:href="{link}" href="{link}" width="9" height="9"/>'
+        "</svg>"
+    )
+    assert export(code("plot", rich(svg=svg)), folder=folder).images() == []
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>',
+        "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>"
+        + "".join(
+            f"<!ENTITY {b} '{f'&{a};' * 10}'>"
+            for a, b in zip("abcdefgh", "bcdefghe", strict=True)
+        )
+        + "]>",
+    ],
+    ids=["external", "exponential"],
+)
+def test_entities_of_an_svg_read_no_file_and_fill_no_memory(declaration):
+    svg = f'{declaration}<svg xmlns="http://www.w3.org/2000/svg"><text y="9">&e;</text></svg>'
+    page = export(code("plot", rich(svg=svg)))
+    assert page.shows("An image (image/svg+xml) is not shown")
+    assert "root:" not in page.text
+
+
+def test_no_address_is_fetched(monkeypatch):
+    """The tests' own guard fails on any connection; the page names the address instead."""
+    address = "https://example.org/a.png"
+    page = export(
+        markdown(f"![chart]({address}) <iframe src='{address}'></iframe>"),
+        code(
+            "x", rich(text_html=f"<img src='{address}'><link rel=stylesheet href='{address}'>")
+        ),
+    )
+    assert page.images() == []
+    assert page.shows(f"it is not in the notebook but at {address}")
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "file:///etc/passwd", "data:text/html,x"]
+)
+def test_only_harmless_links_are_links(url):
+    import pypdfium2.raw as pdfium
+
+    page = export(markdown(f"[text](<{url}>) <a href='{url}'>more</a>"))
+    assert page.shows("text more")
+    assert sum(pdfium.FPDFPage_GetAnnotCount(p) for p in page.document) == 0
+
+
+def test_raw_blocks_of_pandoc_and_latex_commands_are_not_obeyed():
+    page = export(
+        markdown("```{=typst}\n#panic()\n```\n\n`#panic()`{=typst} \\input{/etc/passwd}"),
+        markdown("::: {include=/etc/passwd}\n:::\n\n.. include:: /etc/passwd"),
+    )
+    assert page.text.count("#panic()") == 2
+    assert "root:" not in page.text
+
+
+def test_a_name_in_an_attachment_cannot_leave_the_working_folder(tmp_path):
+    cell = markdown("![](attachment:../../evil.png)")
+    cell.attachments = {
+        "../../evil.png": {"image/png": base64.b64encode(picture(12, 13)).decode()}
+    }
+    assert export(cell, folder=tmp_path).images() == [(12, 13)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_that_unpacks_to_gigabytes_is_refused():
+    import struct
+    import zlib
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body))
+            + kind
+            + body
+            + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"0" * 999))
+    )
+    page = export(code("x", bundle({"image/png": base64.b64encode(bomb).decode()})))
+    assert page.shows("is not shown")
+
+
+@pytest.mark.parametrize(
+    "source", ["> " * 400 + "deep", "<div>" * 400 + "deep", "- " * 400 + "deep"]
+)
+def test_deep_nesting_is_flattened(source):
+    assert export(markdown(source)).shows("deep")
+
+
+def test_deep_nesting_in_a_formula_is_an_error_of_the_formula():
+    with pytest.raises(ExportError, match="nested too deeply"):
+        export(markdown("$" + "{" * 200 + "x" + "}" * 200 + "$"))
+
+
+def test_a_formula_mark_cannot_be_forged():
+    page = export(markdown("formula0n0e formula0n1e $x$ formula1n0e"))
+    assert page.shows("formula0n0e formula0n1e")
+    assert page.text.count("𝑥") == 1
+
+
+def test_a_notebook_of_another_language_or_with_odd_fields_is_printed():
+    cell = v4.new_code_cell("x", execution_count=None, metadata={"tags": [], "caption": 3})
+    node = notebook(cell, language_info={"name": "#panic()"}, title="t", authors=[])
+    assert TypstPDFExporter().from_notebook_node(node)[0].startswith(b"%PDF")
