@@ -109,7 +109,7 @@ def test_text_that_leaves_the_page_is_lost(tmp_path):
     reading = read_pdf(pdf)
     assert "stays" in reading.text
     assert "thepage" not in reading.text
-    assert "leaves the page"[3:] in reading.outside[0].text
+    assert "thepage" in reading.outside[0].text
 
 
 def test_an_image_that_leaves_the_page_is_lost(tmp_path):

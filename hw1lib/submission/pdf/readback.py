@@ -46,6 +46,8 @@ TAG = re.compile(r"\x1b\[[\d;:]*m|\x1b")
 REACH = 20_000
 #: The same for a short text, which may be there again: room for a formula or a drawing's labels.
 NEAR = 3000
+#: Kinds of text in which formulas and figures may stand between the pieces.
+RUNNING = ("text", "a heading", "a note")
 #: Points by which a box may stick out of the page: side bearings and rounding.
 SLACK = 1.5
 
@@ -149,14 +151,14 @@ def is_inside(rect: tuple[float, ...], box: tuple[float, ...]) -> bool:
 def without_running_lines(texts: list[str]) -> list[str]:
     """Pages without header and footer: first and last lines that most pages share.
 
-    The page's own number counts as shared. What heads the first page stays: it is the title,
+    The page's own number and the number of pages count as shared. What heads the first page stays: it is the title,
     which headers repeat.
     """
     pages = [[line for line in text.splitlines() if line.strip()] for text in texts]
     for end in (0, -1):
         for turn in range(2):
             shapes = [
-                re.sub(rf"\b{number}\b", "#", page[end]) if page else ""
+                re.sub(rf"\b(?:{number}|{len(pages)})\b", "#", page[end]) if page else ""
                 for number, page in enumerate(pages, 1)
             ]
             common = Counter(shapes)
@@ -241,8 +243,8 @@ def compare(
     rasters: Counter[tuple[int, int]] = Counter()
     for cell in cells:
         for part in cell.parts:
-            for kind, pieces, ordered in expected(part, pages, max_rows):
-                at, lost = seek(reading.text, pieces, at, ordered)
+            for kind, pieces in expected(part, pages, max_rows):
+                at, lost = seek(reading.text, pieces, at, kind)
                 found += [Loss(cell.name, kind, text) for text in lost]
             for size in pictures(part, pages, images):
                 figures += 1
@@ -263,23 +265,30 @@ def compare(
     return found
 
 
-def seek(text: str, pieces: list[str], at: int, ordered: bool) -> tuple[int, list[str]]:
-    """Look for pieces after `at`; give the place after them and the pieces that are missing.
-
-    Together they are found anywhere ahead. One by one each has to follow close to the one
-    before, else a piece that is missing here would pass for its twin on a later page.
-    """
+def seek(text: str, pieces: list[str], at: int, kind: str) -> tuple[int, list[str]]:
+    """Look for pieces after `at`; give the place after them and the pieces that are missing."""
     normals = [normal(piece) for piece in pieces]
     whole = "".join(normals)
     place = text.find(whole, at, at + (REACH if len(whole) > 40 else NEAR) + len(whole))
-    if place >= 0:
+    skipped = text[at:place] if place >= 0 else ""
+    # What is skipped may be these very pieces with a gap, and the match their twin.
+    if place >= 0 and not any(len(wanted) > 5 and wanted in skipped for wanted in normals):
         return place + len(whole), []
-    if not ordered:
+    if kind == "a table cell":
         return seek_any(text, pieces, normals, at)
-    lost = []
+    return seek_lines(text, pieces, normals, at, NEAR if kind in RUNNING else 20)
+
+
+def seek_lines(
+    text: str, pieces: list[str], normals: list[str], at: int, slack: int
+) -> tuple[int, list[str]]:
+    """The same one by one; all lie within their common length and `slack` of the first."""
+    lost, end = [], at + NEAR
     for piece, wanted in zip(pieces, normals, strict=True):
-        place = text.find(wanted, at, at + NEAR + len(wanted))
+        place = text.find(wanted, at, end + len(wanted))
         if place >= 0:
+            if end == at + NEAR and len(wanted) > 1:
+                end = place + sum(map(len, normals)) + slack
             at = place + len(wanted)
         elif not any_order(text, wanted, at):
             lost.append(piece)
@@ -311,14 +320,14 @@ def any_order(text: str, wanted: str, at: int) -> bool:
 
 def expected(
     part: Part, pages: dict[int, Page], max_rows: int
-) -> Iterator[tuple[str, list[str], bool]]:
-    """What a part shows: its kind, pieces of text, and whether they stand in this order."""
+) -> Iterator[tuple[str, list[str]]]:
+    """What a part shows: pieces of text in order, each list with what its pieces are."""
     if isinstance(part, Code):
-        yield "a line of code", part.text.splitlines(), True
+        yield "a line of code", part.text.splitlines()
     elif isinstance(part, Text):
-        yield "a line of output", TAG.sub("", part.text).splitlines(), True
+        yield "a line of output", TAG.sub("", part.text).splitlines()
     elif isinstance(part, Note):
-        yield "a note", [part.text], True
+        yield "a note", [part.text]
     elif isinstance(part, Markdown):
         yield from expected_html(pages[id(part)].html, pages[id(part)], max_rows)
     elif isinstance(part, Html):
@@ -327,28 +336,28 @@ def expected(
 
 def expected_html(
     html: str, page: Page | None, max_rows: int
-) -> Iterator[tuple[str, list[str], bool]]:
+) -> Iterator[tuple[str, list[str]]]:
     """Text of HTML: running text piece by piece, tables cell by cell."""
     soup = BeautifulSoup(html, "html.parser")
     for tag in soup.find_all([*INVISIBLE, *PLAYERS]):
         tag.decompose()
     for block in [*soup.children]:
         if not isinstance(block, Tag):
-            yield "text", word_pieces([block], page), True
+            yield "text", word_pieces([block], page)
         elif tables := ([block] if block.name == "table" else block.find_all("table")):
             for table in tables:
                 if not table.find_parent("table"):
-                    yield "a table cell", table_pieces(table, page, max_rows), False
+                    yield "a table cell", table_pieces(table, page, max_rows)
                     table.extract()
             if block.name != "table":
-                yield "text", word_pieces([block], page), True
+                yield "text", word_pieces([block], page)
         elif block.name == "pre":
             text = block.get_text()
             lines = (page.plain(text) if page else text).splitlines()
-            yield "a line of code", lines, True
+            yield "a line of code", lines
         else:
             kind = "a heading" if re.fullmatch(r"h[1-6]", block.name) else "text"
-            yield kind, word_pieces([block], page), True
+            yield kind, word_pieces([block], page)
 
 
 def table_pieces(table: Tag, page: Page | None, max_rows: int) -> list[str]:
