@@ -15,8 +15,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hw1lib.history import EpochRecord
 
-#: Mean and standard deviation of the training photos' pixels in [0, 1], red, green, blue;
-#: only a change of units, so two digits do. `channel_statistics` measures them.
+#: Mean and standard deviation of the training photos' red, green and blue, in [0, 1]. Only a
+#: change of units, so two digits do; the notebook shows what `channel_statistics` measures.
 MEAN, STD = (0.53, 0.40, 0.26), (0.24, 0.22, 0.20)
 
 

@@ -7,7 +7,8 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -31,7 +32,8 @@ class NonFiniteLossError(ArithmeticError):
     """The loss became nan or infinite; training stopped there."""
 
 
-class Batches(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Batches:
     """A split cut into batches; iterating twice gives the batches twice.
 
     Attributes:

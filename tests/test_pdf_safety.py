@@ -50,7 +50,7 @@ def test_typst_in_code_outputs_and_tables_is_text(text):
         assert page.shows(line)
 
 
-@pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.parametrize("text", [text for text in INJECTIONS if "$" not in text])
 def test_typst_in_markdown_is_text(text):
     page = export(markdown(text), markdown(f"# {text}\n\n`{text}`\n\n[{text}](#a)\n\n> {text}"))
     assert page.shows("panic") == ("panic" in text)
@@ -74,11 +74,11 @@ def test_typst_in_markdown_is_text(text):
 )  # fmt: skip
 def test_typst_in_formulas_is_text_or_an_error_of_the_formula(tex):
     try:
-        page = export(markdown(f"$${tex}$$"))
+        shown = export(markdown(f"$${tex}$$")).text
     except ExportError as error:
-        assert "has an error" in str(error)
-    else:
-        assert "root:" not in page.text
+        shown = str(error)
+    assert "panicked" not in shown
+    assert "root:" not in shown
 
 
 @pytest.mark.parametrize("name", ["#panic()", '"; panic("', '[#read("/etc/passwd")]'])

@@ -1,6 +1,6 @@
 """Time of one MNIST training epoch at batch size 32: by hand, and what one would use instead.
 
-    python tests/benchmarks/mnist_epoch.py [--rounds 5]
+    .venv/bin/python tests/benchmarks/mnist_epoch.py [--rounds 5] [--threads 2]
 
 Runs every contender once a round, in turn, in one process, and prints medians over the
 rounds and the ratio to the hand-written network *round by round* (median), which holds when
@@ -9,8 +9,9 @@ the machine's speed drifts. Needs the real MNIST in data/ or a mirror (see data/
 Contenders, all 784-128-10 with sigmoid units, plain gradient descent at rate 0.1:
 - by hand: `FullyConnectedNetwork` through `fit`, loss and accuracy summed for every batch;
 - bare products: the five matrix products of such a step and nothing else;
-- nn + SGD: nn.Sequential, CrossEntropyLoss and optim.SGD over the same preloaded tensors;
-- DataLoader: the same over torchvision's MNIST, PIL images and ToTensor, batch by batch.
+- nn, slices: nn.Sequential, CrossEntropyLoss and optim.SGD over slices of the same tensors;
+- nn, TensorDataset: the same through a DataLoader over the same tensors;
+- nn, PIL: the same through a DataLoader over torchvision's MNIST with ToTensor.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from pathlib import Path
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from hw1lib.activations import sigmoid
 from hw1lib.datasets import mnist
@@ -78,19 +80,23 @@ def main() -> None:
     """Run the contenders in turn and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    rounds = args.rounds
+    torch.set_num_threads(args.threads)
 
     source = obtain("mnist")
     train = mnist.load(source.path)["train"]
     X, y = train.images.flatten(1).float() / 255, train.labels
     with tempfile.TemporaryDirectory() as root:
         images = torchvision_mnist(source.path, Path(root))
-        loader = torch.utils.data.DataLoader(images, batch_size=BATCH_SIZE)
+        tensors = TensorDataset(X, y)
         contenders = {
             "by hand": lambda: by_hand(X, y),
             "bare products": lambda: bare_products(X, y),
-            "nn + SGD": lambda: train_with_nn(Batches(X, y, BATCH_SIZE)),
-            "DataLoader": lambda: train_with_nn(loader),
+            "nn, slices": lambda: train_with_nn(Batches(X, y, BATCH_SIZE)),
+            "nn, TensorDataset": lambda: train_with_nn(DataLoader(tensors, BATCH_SIZE)),
+            "nn, PIL": lambda: train_with_nn(DataLoader(images, BATCH_SIZE)),
         }
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(rounds):
@@ -105,7 +111,7 @@ def main() -> None:
         ratio = statistics.median(
             v / h for v, h in zip(values, seconds["by hand"], strict=True)
         )
-        print(f"{name:14} {statistics.median(values):7.3f} s   {ratio:5.2f} x by hand")
+        print(f"{name:18} {statistics.median(values):7.3f} s   {ratio:5.2f} x by hand")
 
 
 if __name__ == "__main__":

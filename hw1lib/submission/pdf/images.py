@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import typst
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hw1lib.submission.pdf.glyphs import bundled_fonts
 
@@ -21,6 +21,8 @@ POINTS = 0.62
 #: The longest side that is embedded: 600 dots an inch over the width of the text.
 MAX_PIXELS = 4000
 MAX_BYTES = 200_000_000
+#: EXIF tag that says which side of a photo is up.
+ORIENTATION = 0x0112
 SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 SVG_UNITS = {
     "": 1,
@@ -79,15 +81,16 @@ class Images:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 image = Image.open(io.BytesIO(data))
+                turned = image.getexif().get(ORIENTATION, 1) != 1
+                kind = image.format
+                image = ImageOps.exif_transpose(image) if turned else image
                 image.load()
         except Exception as error:  # Pillow's plugins raise anything on broken data
             raise ImageError(f"it cannot be decoded ({error})") from None
         size = image.size
-        plain = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not image.getexif().get(
-            0x0112
-        )
-        if image.format in SUFFIXES and plain and max(image.size) <= MAX_PIXELS:
-            return self.write(data, SUFFIXES[image.format], *size)
+        plain = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not turned
+        if kind in SUFFIXES and plain and max(image.size) <= MAX_PIXELS:
+            return self.write(data, SUFFIXES[kind], *size)
         if max(image.size) > MAX_PIXELS:
             image.thumbnail((MAX_PIXELS, MAX_PIXELS))
         if image.mode not in ("L", "LA", "RGB", "RGBA"):

@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import nbformat
@@ -44,7 +45,7 @@ CODE_POINT = re.compile("⟨U\\+([0-9A-F]{4,6})⟩")
 TAG = re.compile(r"\x1b\[[\d;:]*m|\x1b")
 #: How far ahead of the last match a text is looked for, in characters.
 REACH = 20_000
-#: The same for a short text, which may be there again: room for a formula or a drawing's labels.
+#: The same for a short text, which may be there again: room for a formula or a figure's labels.
 NEAR = 3000
 #: Kinds of text in which formulas and figures may stand between the pieces.
 RUNNING = ("text", "a heading", "a note")
@@ -151,15 +152,16 @@ def is_inside(rect: tuple[float, ...], box: tuple[float, ...]) -> bool:
 def without_running_lines(texts: list[str]) -> list[str]:
     """Pages without header and footer: first and last lines that most pages share.
 
-    The page's own number and the number of pages count as shared. What heads the first page stays: it is the title,
-    which headers repeat.
+    The page's own number and the number of pages count as shared. What heads the first page
+    stays: it is the title, which headers repeat.
     """
     pages = [[line for line in text.splitlines() if line.strip()] for text in texts]
     for end in (0, -1):
         for turn in range(2):
+            own = [rf"\b(?:{number}|{len(pages)})\b" for number in range(1, len(pages) + 1)]
             shapes = [
-                re.sub(rf"\b(?:{number}|{len(pages)})\b", "#", page[end]) if page else ""
-                for number, page in enumerate(pages, 1)
+                re.sub(numbers, "#", page[end]) if page else ""
+                for numbers, page in zip(own, pages, strict=True)
             ]
             common = Counter(shapes)
             for number, (page, shape) in enumerate(zip(pages, shapes, strict=True)):
@@ -272,27 +274,51 @@ def seek(text: str, pieces: list[str], at: int, kind: str) -> tuple[int, list[st
     place = text.find(whole, at, at + (REACH if len(whole) > 40 else NEAR) + len(whole))
     skipped = text[at:place] if place >= 0 else ""
     # What is skipped may be these very pieces with a gap, and the match their twin.
-    if place >= 0 and not any(len(wanted) > 5 and wanted in skipped for wanted in normals):
+    if place >= 0 and not any(len(wanted) > 3 and wanted in skipped for wanted in normals):
         return place + len(whole), []
     if kind == "a table cell":
         return seek_any(text, pieces, normals, at)
-    return seek_lines(text, pieces, normals, at, NEAR if kind in RUNNING else 20)
+    if kind in RUNNING or len(whole) > REACH / 4:
+        return seek_each(text, pieces, normals, at)
+    return seek_aligned(text, pieces, normals, at)
 
 
-def seek_lines(
-    text: str, pieces: list[str], normals: list[str], at: int, slack: int
+def seek_each(
+    text: str, pieces: list[str], normals: list[str], at: int
 ) -> tuple[int, list[str]]:
-    """The same one by one; all lie within their common length and `slack` of the first."""
-    lost, end = [], at + NEAR
+    """The same one by one, with room for formulas and figures between the pieces."""
+    lost = []
     for piece, wanted in zip(pieces, normals, strict=True):
-        place = text.find(wanted, at, end + len(wanted))
+        place = text.find(wanted, at, at + NEAR + len(wanted))
         if place >= 0:
-            if end == at + NEAR and len(wanted) > 1:
-                end = place + sum(map(len, normals)) + slack
             at = place + len(wanted)
         elif not any_order(text, wanted, at):
             lost.append(piece)
     return at, lost
+
+
+def seek_aligned(
+    text: str, pieces: list[str], normals: list[str], at: int
+) -> tuple[int, list[str]]:
+    """The same for lines that stand together: the best alignment with what is there."""
+    whole = "".join(normals)
+    found = [
+        (text.find(wanted, at, at + NEAR), wanted) for wanted in normals if len(wanted) > 3
+    ]
+    place, anchor = min((pair for pair in found if pair[0] >= 0), default=(at, ""))
+    start = max(at, place - whole.find(anchor))
+    region = text[start : start + len(whole)]
+    blocks = SequenceMatcher(None, whole, region, autojunk=False).get_matching_blocks()
+    lost, begin, end = [], 0, start
+    for piece, wanted in zip(pieces, normals, strict=True):
+        stop = begin + len(wanted)
+        held = [b for b in blocks if b.a <= begin and stop <= b.a + b.size]
+        if held:
+            end = max(end, start + held[0].b + stop - held[0].a)
+        elif wanted and not any_order(text, wanted, at):
+            lost.append(piece)
+        begin = stop
+    return end, lost
 
 
 def seek_any(

@@ -14,6 +14,9 @@ from hw1lib.submission.pdf.texsymbols import NEGATED, OPERATORS, SYMBOLS
 
 TOKEN = re.compile(r"%[^\n]*(?:\n|$)|\\[A-Za-z]+|\\[\s\S]|\s+|\d+(?:\.\d+)?|[\s\S]")
 DEFINITION = re.compile(r"\\(?:(?:new|renew|provide)command|def|DeclareMath|require|label|tag)")
+BLANK = re.compile(
+    r'#h\([^)]*\)|#hide\(\$.*?\$\)|"\s*"|\b(?:thin|med|thick|quad|wide|space|nobreak)\b|[\s&.]'
+)
 DIMENSION = re.compile(r"(-?\d*\.?\d+)\s*(em|ex|pt|mu|cm|mm|in|px)")
 TYPST_UNITS = {"ex": (0.43, "em"), "mu": (1 / 18, "em"), "px": (0.75, "pt")}
 
@@ -126,11 +129,11 @@ class Notation:
 
 
 def shows_nothing(tex: str) -> bool:
-    """Whether a formula only defines macros or labels."""
-    if not DEFINITION.search(tex):
+    """Whether a formula sets no mark: it only defines, labels or makes room."""
+    if len(tex) > 60 and not DEFINITION.search(tex):
         return False
     try:
-        return Notation().convert(tex).rows == ['""']
+        return not BLANK.sub("", "".join(Notation().convert(tex).rows))
     except TexError:
         return False
 
