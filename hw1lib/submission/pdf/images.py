@@ -55,6 +55,7 @@ class Images:
     def __init__(self, folder: Path, notebook_folder: Path | None):
         self.folder = folder
         self.notebook_folder = notebook_folder
+        self.placed: dict[bytes, Placed | ImageError] = {}
 
     def place(self, data: bytes | None, mime: str = "", width: float | None = None) -> Placed:
         """Write an image; `width` in CSS pixels overrides its own.
@@ -64,16 +65,27 @@ class Images:
         """
         if not data:
             raise ImageError("its data cannot be decoded")
+        key = hashlib.sha256(data).digest()
+        if key not in self.placed:
+            try:
+                self.placed[key] = self.stored(data, mime)
+            except ImageError as error:
+                self.placed[key] = error
+        found = self.placed[key]
+        if isinstance(found, ImageError):
+            raise found
+        scale = POINTS * (width / found.width if width else 1)
+        return Placed(found.file, found.width * scale, found.height * scale)
+
+    def stored(self, data: bytes, mime: str) -> Placed:
+        """Write an image that is seen for the first time; its size in CSS pixels."""
         if len(data) > MAX_BYTES:
             raise ImageError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
         if mime == "application/pdf" or data.startswith(b"%PDF-"):
-            placed = self.write(data, "pdf", *pdf_size(data))
-        elif mime.startswith("image/svg") or b"<svg" in data[:2000].lower():
-            placed = self.write(data, "svg", *svg_size(data))
-        else:
-            placed = self.raster(data)
-        scale = POINTS * (width / placed.width if width else 1)
-        return Placed(placed.file, placed.width * scale, placed.height * scale)
+            return self.write(data, "pdf", *pdf_size(data))
+        if mime.startswith("image/svg") or b"<svg" in data[:2000].lower():
+            return self.write(data, "svg", *svg_size(data))
+        return self.raster(data)
 
     def raster(self, data: bytes) -> Placed:
         """Write pixels, as they are where Typst can read them and they are not too many."""
@@ -108,7 +120,7 @@ class Images:
         return Placed(name, width, height)
 
     def probe(self, name: str) -> None:
-        """Let Typst read a drawing by itself, so that a broken one fails no more than itself."""
+        """Let Typst read a drawing alone, so that a broken one fails no more than itself."""
         source = f'#set page(width: auto, height: auto)\n#image("{name}")'
         try:
             typst.compile(source.encode(), root=str(self.folder), font_paths=bundled_fonts())

@@ -41,12 +41,15 @@ from hw1lib.submission.pdf.tex import shows_nothing
 # pdfium marks hyphens at line ends, so they are not compared; format characters no one sees.
 UNSEEN = re.compile("[\\s\x00-\x1f\x7f\xad\u200b-\u200f\u2010\u2011\u202a-\u202e\u2060-\u206f"
                     "\ufe00-\ufe0f\ufeff\ufffe-]+")  # fmt: skip
-CODE_POINT = re.compile("⟨U\\+([0-9A-F]{4,6})⟩")
+# The brackets are mirrored in text that is written from right to left.
+CODE_POINT = re.compile("[⟨⟩]U\\+([0-9A-F]{4,6})[⟨⟩]")
 TAG = re.compile(r"\x1b\[[\d;:]*m|\x1b")
 #: How far ahead of the last match a text is looked for, in characters.
 REACH = 20_000
 #: The same for a short text, which may be there again: room for a formula or a figure's labels.
 NEAR = 3000
+#: Share of a page's height in which headers and footers are looked for.
+MARGIN = 0.07
 #: Kinds of text in which formulas and figures may stand between the pieces.
 RUNNING = ("text", "a heading", "a note")
 #: Points by which a box may stick out of the page: side bearings and rounding.
@@ -67,7 +70,10 @@ class Loss:
 
 @dataclass
 class Reading:
-    """What a PDF shows: its text, its formulas' sources, the pixel sizes of its images."""
+    """What a PDF shows: its text, its formulas' sources, the pixel sizes of its images.
+
+    `text` is without headers and footers; those are in `running`.
+    """
 
     text: str
     formulas: Counter[str]
@@ -75,6 +81,11 @@ class Reading:
     rasters: Counter[tuple[int, int]]
     outside: list[Loss]
     tagged: bool
+    running: set[str]
+
+    def shows_in_margin(self, text: str) -> bool:
+        """Whether a text was taken for a header or footer."""
+        return any(normal(text) in words for words in self.running)
 
 
 def normal(text: str) -> str:
@@ -105,14 +116,14 @@ def losses(notebook: Path, pdf: Path, max_lines: int = 1000) -> list[Loss]:
 
 def read_pdf(data: bytes) -> Reading:
     """Everything visible in a PDF."""
-    reading = Reading("", Counter(), 0, Counter(), [], False)
+    reading = Reading("", Counter(), 0, Counter(), [], False, set())
     texts = []
     with pypdfium2.PdfDocument(data) as document:
         for number, page in enumerate(document, 1):
-            texts.append(page_text(page, number, reading))
+            texts.append((normal(page_text(page, number, reading)), *margins(page)))
             read_images(page, number, reading)
             read_tags(page, reading)
-    reading.text = normal("\n".join(without_running_lines(texts)))
+    reading.text = body(texts, reading)
     return reading
 
 
@@ -139,6 +150,16 @@ def joined(units: list[str]) -> str:
     return "".join(units).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def margins(page: pypdfium2.PdfPage) -> tuple[str, str]:
+    """Text in the upper and in the lower margin, where headers and footers are."""
+    words, (_, bottom, _, top) = page.get_textpage(), page.get_bbox()
+    band = MARGIN * (top - bottom)
+    return (
+        normal(words.get_text_bounded(bottom=top - band)),
+        normal(words.get_text_bounded(top=bottom + band)),
+    )
+
+
 def is_inside(rect: tuple[float, ...], box: tuple[float, ...]) -> bool:
     """Whether (left, bottom, right, top) lies in the page's box."""
     return (
@@ -149,27 +170,31 @@ def is_inside(rect: tuple[float, ...], box: tuple[float, ...]) -> bool:
     )
 
 
-def without_running_lines(texts: list[str]) -> list[str]:
-    """Pages without header and footer: first and last lines that most pages share.
+def body(pages: list[tuple[str, str, str]], reading: Reading) -> str:
+    """Text of all pages without the headers and footers that most of them share.
 
-    The page's own number and the number of pages count as shared. What heads the first page
-    stays: it is the title, which headers repeat.
+    The page's own number and the number of pages count as shared. The first page may do
+    without a header.
     """
-    pages = [[line for line in text.splitlines() if line.strip()] for text in texts]
-    for end in (0, -1):
-        for turn in range(2):
-            own = [rf"\b(?:{number}|{len(pages)})\b" for number in range(1, len(pages) + 1)]
-            shapes = [
-                re.sub(numbers, "#", page[end]) if page else ""
-                for numbers, page in zip(own, pages, strict=True)
-            ]
-            common = Counter(shapes)
-            for number, (page, shape) in enumerate(zip(pages, shapes, strict=True)):
-                shared = common[shape] > len(pages) / 2 and len(pages) > 1
-                alone = len(pages) == 1 and turn == 0 and shape in ("#", "# / #")
-                if page and (shared or alone) and not (number == 0 and end == 0):
-                    del page[end]
-    return ["\n".join(page) for page in pages]
+
+    def shape(words: str, number: int) -> str:
+        return re.sub(rf"(?<!\d)(?:{number}|{len(pages)})(?!\d)", "#", words)
+
+    heads = [shape(head, number) for number, (_, head, _) in enumerate(pages, 1)]
+    feet = [shape(foot, number) for number, (_, _, foot) in enumerate(pages, 1)]
+    most = {
+        shape for shape, n in Counter(heads + feet).items() if shape and 2 * n >= len(pages) - 1
+    }
+    bodies = []
+    for (text, head, foot), above, below in zip(pages, heads, feet, strict=True):
+        if above in most and len(pages) > 1:
+            text = text.removeprefix(head)
+            reading.running.add(head)
+        if below in most:
+            text = text.removesuffix(foot)
+            reading.running.add(foot)
+        bodies.append(text)
+    return "".join(bodies)
 
 
 def read_images(page: pypdfium2.PdfPage, number: int, reading: Reading) -> None:
@@ -247,6 +272,7 @@ def compare(
         for part in cell.parts:
             for kind, pieces in expected(part, pages, max_rows):
                 at, lost = seek(reading.text, pieces, at, kind)
+                lost = [text for text in lost if not reading.shows_in_margin(text)]
                 found += [Loss(cell.name, kind, text) for text in lost]
             for size in pictures(part, pages, images):
                 figures += 1
@@ -341,7 +367,8 @@ def any_order(text: str, wanted: str, at: int) -> bool:
     if not any(unicodedata.bidirectional(char) in ("R", "AL") for char in wanted):
         return False
     near = Counter(text[max(0, at - REACH) : at + REACH])
-    return not Counter(wanted) - near
+    printed = "".join(char if char in near else f"U+{ord(char):04X}" for char in wanted)
+    return not Counter(printed) - near
 
 
 def expected(

@@ -14,8 +14,11 @@ from hw1lib.submission.pdf.texsymbols import NEGATED, OPERATORS, SYMBOLS
 
 TOKEN = re.compile(r"%[^\n]*(?:\n|$)|\\[A-Za-z]+|\\[\s\S]|\s+|\d+(?:\.\d+)?|[\s\S]")
 DEFINITION = re.compile(r"\\(?:(?:new|renew|provide)command|def|DeclareMath|require|label|tag)")
+# What sets no mark: room, empty strings, and functions with nothing in them.
 BLANK = re.compile(
-    r'#h\([^)]*\)|#hide\(\$.*?\$\)|"\s*"|\b(?:thin|med|thick|quad|wide|space|nobreak)\b|[\s&.]'
+    r'#h\([^)]*\)|#hide\(\$.*?\$\)|"\s*"|\b(?:thin|med|thick|quad|wide|space|nobreak)\b'
+    r"|(?:delim|gap|row-gap|size|limits|fill|stroke|inset|baseline): #?[^,)]*"
+    r"|#?[a-z.-]+\(|[\s&.,;:)$]|\b[tb]:"
 )
 DIMENSION = re.compile(r"(-?\d*\.?\d+)\s*(em|ex|pt|mu|cm|mm|in|px)")
 TYPST_UNITS = {"ex": (0.43, "em"), "mu": (1 / 18, "em"), "px": (0.75, "pt")}
