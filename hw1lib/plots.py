@@ -122,7 +122,7 @@ def photo_grid(
 
 def confusions(counts: Tensor, names: Sequence[str], *, title: str) -> Figure:
     """Confusion matrix in shares of the true class, (N, N) with true classes in rows."""
-    figure, (axis,) = _panels(1, 1, title, height=WIDTH)
+    figure, (axis,) = _panels(1, 1, title, height=0.85 * WIDTH)
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
     sns.heatmap(
         shares,
@@ -199,15 +199,16 @@ def responses(photo: Tensor, maps: Tensor, *, title: str) -> Figure:
         maps: (count, H, W), in the filters' own units; each panel has its own scale.
         title: of the figure.
     """
-    figure, axes = _panels(1, 1 + len(maps), title, height=2.3)
+    rows = 1 + len(maps) // 2
+    figure, axes = _panels(rows, 2, title, height=3.1 * rows)
     _show(axes[0], photo)
     axes[0].set_title("photo")
     for index, (axis, response) in enumerate(zip(axes[1:], maps, strict=True)):
         picture = axis.imshow(response, interpolation="none")
         axis.set_title(f"filter {index}")
-        figure.colorbar(picture, ax=axis, location="bottom", shrink=0.9)
-    for axis in axes[: 1 + len(maps)]:
-        axis.set(xticks=[], yticks=[])
+        figure.colorbar(picture, ax=axis, shrink=0.9)
+    for axis in axes:
+        axis.set_axis_off()
     return figure
 
 

@@ -442,8 +442,8 @@ def test_box_drawing_and_symbols_have_glyphs():
 
 def test_a_character_without_a_glyph_is_a_visible_code_point_and_a_warning(caplog):
     char = "\U00012000"  # a cuneiform sign
-    page = export(markdown(f"a{char}b"), code(f"'{char}'", stream(char)))
-    assert page.text.count("U+12000") == 3
+    page = export(markdown(f"a{char}b ${char}$"), code(f"'{char}'", stream(char)))
+    assert page.text.count("U+12000") == 4
     assert "U+12000" in caplog.text
 
 
@@ -482,6 +482,13 @@ def test_remove_input_and_remove_output_remove_what_they_name():
     assert "printed1" in page.text
     assert "source2" in page.text
     assert "printed2" not in page.text
+
+
+def test_remove_stderr_removes_one_stream():
+    outputs = stream("warned", "stderr"), stream("printed")
+    page = export(code("x", *outputs, tags=("remove-stderr",)))
+    assert "warned" not in page.text
+    assert "printed" in page.text
 
 
 def test_what_hide_tags_fold_on_a_screen_is_on_paper():

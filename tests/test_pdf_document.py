@@ -147,8 +147,10 @@ def test_the_notebook_that_is_exported_is_not_changed():
 def test_options_come_from_nbconverts_configuration():
     config = Config(TypstPDFExporter={"max_lines": 5, "title": "Configured"})
     exporter = TypstPDFExporter(config=config)
-    pdf, _ = exporter.from_notebook_node(notebook(code("x", stream("\n".join("abcdefgh")))))
+    cells = markdown("# Own heading"), code("x", stream("\n".join("abcdefgh")))
+    pdf, _ = exporter.from_notebook_node(notebook(*cells))
     assert Printed(pdf).text.startswith("Configured")
+    assert Printed(pdf).shows("Own heading")
     assert "3 of 8 lines are cut" in Printed(pdf).text
 
 

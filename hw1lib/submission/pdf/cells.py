@@ -108,8 +108,9 @@ def tags(cell: NotebookNode) -> set[str]:
 def read_cells(nb: NotebookNode, max_lines: int) -> list[Cell]:
     """The cells to print. Text longer than `max_lines` lines is cut, with a Note that says so.
 
-    `remove-cell`, `remove-input` and `remove-output` drop what they name, as in nbconvert and
-    Jupyter Book. `hide-*` folds on a screen; paper cannot unfold, so it shows what they hide.
+    The tags `remove-cell`, `-input`, `-output`, `-stdout` and `-stderr` drop what they name, as
+    in nbconvert and Jupyter Book. What `hide-*` folds away a reader can unfold on a screen but
+    not on paper, so it is shown.
     """
     language = nb.metadata.get("language_info", {}).get("name", "python")
     cells = []
@@ -130,7 +131,8 @@ def read_cells(nb: NotebookNode, max_lines: int) -> list[Cell]:
             if "remove-input" in marks:
                 shown.source = None
             if not marks & {"remove-output", "remove-outputs"}:
-                shown.outputs = read_outputs(cell, number, max_lines)
+                dropped = {name for name in ("stdout", "stderr") if f"remove-{name}" in marks}
+                shown.outputs = read_outputs(cell, number, max_lines, dropped)
             cells.append(shown)
     return cells
 
@@ -147,13 +149,20 @@ def raw_part(cell: NotebookNode, source: str) -> Part | None:
     return Note(f"A raw cell for {mime} only is not printed.")
 
 
-def read_outputs(cell: NotebookNode, number: int, max_lines: int) -> list[tuple[str, Part]]:
-    """Outputs of a code cell with their prompts; consecutive pieces of a stream joined."""
+def read_outputs(
+    cell: NotebookNode, number: int, max_lines: int, dropped: set[str]
+) -> list[tuple[str, Part]]:
+    """Outputs of a code cell with their prompts, consecutive pieces of a stream joined.
+
+    Streams whose names are in `dropped` are left out.
+    """
     parts: list[tuple[str, Part]] = []
     caption = cell.metadata.get("caption") or quarto_option(join(cell.source), "fig-cap")
     for output in cell.outputs:
         kind = output.output_type
         if kind == "stream":
+            if output.name in dropped:
+                continue
             part: Part = Text(join(output.text), output.name == "stderr")
             last = parts[-1][1] if parts else None
             if isinstance(last, Text) and last.error == part.error and not parts[-1][0]:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import functools
+import itertools
 import json
 import shutil
 import tempfile
@@ -104,7 +105,8 @@ class TypstPDFExporter(Exporter):
             except typst.TypstError as error:
                 lost = [Loss("the notebook", "all of it", str(error))]
             if lost:
-                index = failing_cell(document, Path(folder), glyphs)
+                unknown = not all(loss.cell.startswith("cell") for loss in lost)
+                index = failing_cell(document, Path(folder), glyphs) if unknown else None
                 raise ExportError(lost_message(lost, None if index is None else cells[index]))
         return pdf, resources
 
@@ -127,7 +129,8 @@ class TypstPDFExporter(Exporter):
         """Everything the template typesets."""
         converted = self.convert(cells, pages, context)
         glyphs = context.glyphs
-        heading = take_title(converted)
+        heading = [] if self.title else take_title(converted)
+        keep_together(converted)
         name = resources.get("metadata", {}).get("name", "Notebook")
         title = self.title or plain_text(heading) or str(nb.metadata.get("title") or name)
         authors = [
@@ -137,7 +140,7 @@ class TypstPDFExporter(Exporter):
         today = datetime.date.today()
         return {
             "title": title,
-            "heading": heading if heading and not self.title else [glyphs.shown(title)],
+            "heading": heading or [glyphs.shown(title)],
             "short-title": glyphs.shown(title if len(title) < 80 else title[:79] + "…"),
             "authors": [glyphs.shown(author) for author in authors if author],
             "ids": [glyphs.shown(identity) for identity in student_ids(nb)],
@@ -203,7 +206,7 @@ def cell_blocks(cell: Cell, pages: dict[int, Page], context: Context) -> list[di
     blocks: list[dict] = []
     if isinstance(cell.source, Code):
         lines = source_lines(cell.source.text, cell.source.language, context.glyphs)
-        sticky = bool(cell.outputs) and len(lines) <= 20
+        sticky = bool(cell.outputs) and len(lines) <= 8
         blocks.append({"t": "source", "prompt": cell.prompt, "lines": lines, "sticky": sticky})
     elif cell.source:
         blocks += part_blocks(cell.source, "", pages, context)
@@ -246,6 +249,16 @@ def picture_block(part: Picture, context: Context) -> dict:
     return node | {"alt": part.alt or part.caption or "figure", "caption": shown(part.caption)}
 
 
+def keep_together(cells: list[list[dict]]) -> None:
+    """Mark paragraphs that lead into what follows, so that no page ends with one."""
+    blocks = [block for cell in cells for block in cell]
+    for block, following in itertools.pairwise(blocks):
+        if block["t"] == "para":
+            leads = plain_text(block["c"]).rstrip().endswith(":")
+            if leads or following["t"] == "math":
+                block["sticky"] = True
+
+
 def take_title(cells: list[list[dict]]) -> list:
     """Remove the notebook's first heading, when the notebook starts with it, and return it."""
     for blocks in cells:
@@ -266,7 +279,8 @@ def compiled(document: dict, folder: Path, glyphs: Glyphs) -> bytes:
     """
     template = Path(__file__).with_name("notebook.typ")
     shutil.copyfile(template, folder / "notebook.typ")
-    (folder / "notebook.json").write_text(json.dumps(document), encoding="utf-8")
+    data = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    (folder / "notebook.json").write_bytes(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", typst.TypstWarning)
         return typst.compile(

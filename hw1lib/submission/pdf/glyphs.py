@@ -1,6 +1,7 @@
 """Which characters the fonts can show, and what stands in for the others."""
 
 import importlib.util
+import re
 import unicodedata
 from functools import cache
 from pathlib import Path
@@ -54,6 +55,10 @@ def system_characters() -> frozenset[int]:
     return frozenset().union(*(characters(path, index) for path, index in files))
 
 
+#: Marks that steer how their neighbours are set and have no form of their own.
+FORMAT = re.compile("[\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
+
+
 class Glyphs:
     """Knows what can be shown, and remembers what could not be."""
 
@@ -81,11 +86,9 @@ class Glyphs:
         category = unicodedata.category(char)
         if category in ("Cc", "Cs", "Cn", "Co"):
             return f"⟨U+{ord(char):04X}⟩"
-        if (
-            category in ("Zs", "Zl", "Zp", "Cf")
-            or char in "\ufe0e\ufe0f"
-            or ord(char) in bundled_characters()
-        ):
+        if category in ("Zs", "Zl", "Zp") or FORMAT.match(char):
+            return char
+        if ord(char) in bundled_characters():
             return char
         if ord(char) in system_characters():
             self.needs_system_fonts = True

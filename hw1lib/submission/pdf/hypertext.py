@@ -39,6 +39,8 @@ STYLES = {
     "code": "code", "kbd": "code", "samp": "code", "tt": "code",
     "sub": "sub", "sup": "super", "small": "small",
 }  # fmt: skip
+#: A string in Typst math.
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 #: Nesting beyond this is set flat: Typst and paper both run out of room.
 DEEPEST = 24
 
@@ -296,12 +298,15 @@ class _Converter:
             return ""
         return {
             "t": "math",
-            "rows": found.rows,
+            "rows": [QUOTED.sub(self.shown_quoted, row) for row in found.rows],
             "tags": found.tags,
             "ids": [f"eq:{label}" for label in found.labels],
             "display": formula.display,
             "tex": formula.tex,
         }
+
+    def shown_quoted(self, words: re.Match) -> str:
+        return self.context.glyphs.shown(words[0])
 
     def inline_br(self, _: Tag) -> list[Node]:
         return [{"t": "br"}]

@@ -65,6 +65,8 @@ def to_pages(texts: Sequence[str]) -> list[Page]:
     Raises:
         MarkdownError: pandoc could not be run or could not read a text.
     """
+    # Lone surrogates have no UTF-8 form.
+    texts = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in texts]
     mark = unused_word(texts)
     taken = [take_math(text, mark) for text in texts]
     htmls = run_pandoc([text for text, _ in taken])
@@ -138,9 +140,8 @@ def run_pandoc(texts: list[str]) -> list[str]:
     if not any(texts):
         return [""] * len(texts)
     command = [pypandoc.get_pandoc_path(), "lua", str(Path(__file__).with_name("batch.lua"))]
-    # Lone surrogates have no UTF-8 form; they reach the page as code points of their own.
-    work = json.dumps([re.sub("[\ud800-\udfff]", "\ufffd", text) for text in texts])
-    done = subprocess.run(command, input=work.encode(), capture_output=True, check=False)
+    work = json.dumps(texts).encode()
+    done = subprocess.run(command, input=work, capture_output=True, check=False)
     if done.returncode:
         raise MarkdownError(f"pandoc failed: {done.stderr.decode(errors='replace').strip()}")
     return json.loads(done.stdout)

@@ -5,7 +5,7 @@ wrapping and fonts do not matter; text outside of a page counts as lost. Formula
 by the TeX source that tagged PDFs carry, images by their size in pixels.
 """
 
-import ctypes
+import io
 import re
 import tempfile
 import unicodedata
@@ -20,6 +20,9 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from bs4 import BeautifulSoup, NavigableString, Tag
 from PIL import Image
+from pypdf import PdfReader
+from pypdf.errors import PyPdfError
+from pypdf.generic import DictionaryObject, IndirectObject
 
 from hw1lib.submission.pdf.cells import (
     Cell,
@@ -38,9 +41,12 @@ from hw1lib.submission.pdf.markdown import Page, to_pages
 from hw1lib.submission.pdf.tables import kept_rows, own_rows, row_cells
 from hw1lib.submission.pdf.tex import shows_nothing
 
-# pdfium marks hyphens at line ends, so they are not compared; format characters no one sees.
-UNSEEN = re.compile("[\\s\x00-\x1f\x7f\xad\u200b-\u200f\u2010\u2011\u202a-\u202e\u2060-\u206f"
-                    "\ufe00-\ufe0f\ufeff\ufffe-]+")  # fmt: skip
+# Not compared: hyphens, which pdfium marks at line ends, format characters, which no one sees,
+# and the arrows by which LaTeX marks a line that it wrapped.
+UNSEEN = re.compile(
+    "[\\s\x00-\x1f\x7f\xad\u200b-\u200f\u2010\u2011\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\ufffe␣↪-]+"
+)
 # The brackets are mirrored in text that is written from right to left.
 CODE_POINT = re.compile("[⟨⟩]U\\+([0-9A-F]{4,6})[⟨⟩]")
 TAG = re.compile(r"\x1b\[[\d;:]*m|\x1b")
@@ -49,7 +55,7 @@ REACH = 20_000
 #: The same for a short text, which may be there again: room for a formula or a figure's labels.
 NEAR = 3000
 #: Share of a page's height in which headers and footers are looked for.
-MARGIN = 0.07
+MARGIN = 0.06
 #: Kinds of text in which formulas and figures may stand between the pieces.
 RUNNING = ("text", "a heading", "a note")
 #: Points by which a box may stick out of the page: side bearings and rounding.
@@ -81,7 +87,13 @@ class Reading:
     rasters: Counter[tuple[int, int]]
     outside: list[Loss]
     tagged: bool
+    by_typst: bool
     running: set[str]
+
+    @property
+    def sees_formulas(self) -> bool:
+        """Whether the PDF is of a kind that says what its formulas are."""
+        return self.tagged and (self.by_typst or bool(self.formulas))
 
     def shows_in_margin(self, text: str) -> bool:
         """Whether a text was taken for a header or footer."""
@@ -116,14 +128,15 @@ def losses(notebook: Path, pdf: Path, max_lines: int = 1000) -> list[Loss]:
 
 def read_pdf(data: bytes) -> Reading:
     """Everything visible in a PDF."""
-    reading = Reading("", Counter(), 0, Counter(), [], False, set())
+    reading = Reading("", Counter(), 0, Counter(), [], False, False, set())
     texts = []
     with pypdfium2.PdfDocument(data) as document:
+        reading.by_typst = document.get_metadata_value("Creator").startswith("Typst")
         for number, page in enumerate(document, 1):
             texts.append((normal(page_text(page, number, reading)), *margins(page)))
             read_images(page, number, reading)
-            read_tags(page, reading)
     reading.text = body(texts, reading)
+    read_tags(data, reading)
     return reading
 
 
@@ -207,41 +220,39 @@ def read_images(page: pypdfium2.PdfPage, number: int, reading: Reading) -> None:
             reading.outside.append(Loss(f"page {number}", "an image", "it leaves the page"))
 
 
-def read_tags(page: pypdfium2.PdfPage, reading: Reading) -> None:
-    """Collect figures and the sources of formulas from a page's structure tree."""
-    tree = pdfium.FPDF_StructTree_GetForPage(page)
-    if not tree:
-        return
-    todo = [
-        pdfium.FPDF_StructTree_GetChildAtIndex(tree, i)
-        for i in range(pdfium.FPDF_StructTree_CountChildren(tree))
-    ]
-    while todo:
-        element = todo.pop()
-        if not element:
-            continue
-        reading.tagged = True
-        kind = tag_text(pdfium.FPDF_StructElement_GetType, element)
-        if kind == "Formula":
-            alt = tag_text(pdfium.FPDF_StructElement_GetAltText, element)
-            reading.formulas[normal(alt)] += 1
-        elif kind == "Figure":
-            reading.figures += 1
-        todo += [
-            pdfium.FPDF_StructElement_GetChildAtIndex(element, i)
-            for i in range(pdfium.FPDF_StructElement_CountChildren(element))
-        ]
-    pdfium.FPDF_StructTree_Close(tree)
+def read_tags(data: bytes, reading: Reading) -> None:
+    """Collect figures and the sources of formulas from the structure tree.
+
+    Done in one go by pypdf: pdfium reads the whole tree again for every page.
+    """
+    try:
+        root = PdfReader(io.BytesIO(data)).trailer["/Root"]
+        todo: list[object] = [root["/StructTreeRoot"]] if "/StructTreeRoot" in root else []
+        reading.tagged = bool(todo)
+        seen: set[int] = set()
+        while todo:
+            item = todo.pop()
+            if isinstance(item, IndirectObject):
+                if item.idnum in seen:
+                    continue
+                seen.add(item.idnum)
+                item = item.get_object()
+            if isinstance(item, list):
+                todo += item
+            elif isinstance(item, dict):
+                read_tag(item, reading)
+                todo.append(item.raw_get("/K") if "/K" in item else None)
+    except PyPdfError:
+        reading.tagged = False
 
 
-def tag_text(getter, element) -> str:
-    """A text property of a structure element."""
-    size = getter(element, None, 0)
-    if size <= 2:
-        return ""
-    buffer = ctypes.create_string_buffer(size)
-    getter(element, buffer, size)
-    return buffer.raw[: size - 2].decode("utf-16-le", "replace")
+def read_tag(element: DictionaryObject, reading: Reading) -> None:
+    """Note a structure element that is a formula or a figure."""
+    kind = element.get("/S")
+    if kind == "/Formula":
+        reading.formulas[normal(str(element.get("/Alt", "")))] += 1
+    elif kind == "/Figure":
+        reading.figures += 1
 
 
 # -- the notebook ---------------------------------------------------------------------------
@@ -283,7 +294,7 @@ def compare(
                         found.append(Loss(cell.name, "an image", text))
             for tex in formula_sources(part, pages):
                 formulas[tex] += 1
-                if reading.tagged and formulas[tex] > reading.formulas[tex]:
+                if reading.sees_formulas and formulas[tex] > reading.formulas[tex]:
                     found.append(Loss(cell.name, "a formula", tex))
         if reading.tagged and figures > reading.figures:
             found.append(
@@ -333,7 +344,8 @@ def seek_aligned(
     ]
     place, anchor = min((pair for pair in found if pair[0] >= 0), default=(at, ""))
     start = max(at, place - whole.find(anchor))
-    region = text[start : start + len(whole)]
+    # Room for a header or footer in between, but none for a twin that follows.
+    region = text[start : start + len(whole) + min(200, len(whole) // 8)]
     blocks = SequenceMatcher(None, whole, region, autojunk=False).get_matching_blocks()
     lost, begin, end = [], 0, start
     for piece, wanted in zip(pieces, normals, strict=True):
@@ -359,7 +371,7 @@ def seek_any(
             lost.append(piece)
         elif count:
             end = max(end, window.find(key) + len(key))
-    return at + end, lost
+    return at if lost else at + end, lost
 
 
 def any_order(text: str, wanted: str, at: int) -> bool:

@@ -42,7 +42,14 @@ def lay_out(rows: Sequence[Tag], convert: Callable[[Tag], dict], max_rows: int) 
         columns = index + stop - start if start else stop
         numeric = numeric_columns(shown, columns, head)
         blocks.append(
-            {"t": "table", "columns": columns, "head": head, "cells": shown, "numeric": numeric}
+            {
+                "t": "table",
+                "columns": columns,
+                "rows": len(rows),
+                "head": head,
+                "numeric": numeric,
+                "cells": shown,
+            }
         )
     return blocks + notes
 

@@ -5,6 +5,7 @@ macro into raw text; here everything that cannot be set is an error.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -71,10 +72,16 @@ MATRICES = {
 # Rows of these stand on lines of their own; the ones without a star are numbered (amsmath).
 ALIGNED = {"align", "alignat", "flalign", "eqnarray", "gather", "multline", "equation"}
 INNER_ALIGNED = {"aligned", "alignedat", "gathered", "split"}
+FRACTIONS = {
+    "frac": "frac({}, {})", "dfrac": "display(frac({}, {}))", "tfrac": "inline(frac({}, {}))",
+    "cfrac": "display(frac({}, {}))", "binom": "binom({}, {})",
+    "dbinom": "display(binom({}, {}))", "tbinom": "inline(binom({}, {}))",
+}  # fmt: skip
 INFIX = {"over": "frac({}, {})", "choose": "binom({}, {})", "atop": "{}"}
 IGNORED = {
     "relax", "displaylimits", "allowbreak", "nobreak", "mathstrut", "strut", "protect",
 }  # fmt: skip
+MATHEMATICAL = frozenset("".join(SYMBOLS.values()) + "′″‴⟨⟩⌈⌉⌊⌋‖…")
 GREEK_CAPITALS = "ΓΔΘΛΞΠΣΥΦΨΩ"
 MAX_EXPANSIONS = 2000
 MAX_DEPTH = 60
@@ -168,9 +175,8 @@ def character(char: str) -> str:
         return "∗"
     if char.isascii():
         return char if char.isalnum() else "\\" + char
-    if char.isalpha() and not ("\u0370" <= char <= "\u03ff" or "\u2100" <= char <= "\u214f"):
-        return char if ord(char) >= 0x1D400 else quoted(char)
-    return char
+    mathematical = unicodedata.category(char) == "Sm" or char in MATHEMATICAL
+    return char if mathematical else quoted(char)
 
 
 class _Parser:
@@ -282,8 +288,7 @@ class _Parser:
         """The whole formula: its lines and their numbers."""
         environment = self.outer_environment() if display or self.tokens else None
         if environment is None:
-            row = self.row(())
-            rows = [row, *self.more_rows(())]
+            rows = [self.row(), *self.more_rows()]
             tags = [self.take_tag(False)] + [None] * (len(rows) - 1)
         else:
             rows, tags = self.environment_lines(environment)
@@ -321,11 +326,10 @@ class _Parser:
 
     def environment_lines(self, name: str) -> tuple[list[str], list[str | None]]:
         rows, tags = [], []
-        inside = "&" if name.rstrip("*") in {"align", "alignat", "flalign", "eqnarray"} else ""
+        columns = name.rstrip("*") in {"align", "alignat", "flalign", "eqnarray"}
         while True:
             self.numbered = not name.endswith("*")
-            row = self.row(("&",) if inside else ())
-            rows.append(row)
+            rows.append(self.row(columns))
             tags.append(self.take_tag(self.numbered))
             if self.peek() != "\\\\":
                 break
@@ -353,21 +357,21 @@ class _Parser:
         if self.tokens and self.tokens[-1] == "[":
             self.raw_option()
 
-    def row(self, allowed: tuple[str, ...]) -> str:
-        """Cells up to the end of a line, `&` kept as Typst's alignment mark."""
+    def row(self, columns: bool = False) -> str:
+        """A line of a formula, which may have several columns."""
         cells = [self.sequence()]
         while self.peek() == "&":
-            if not allowed:
+            if not columns:
                 raise TexError("& outside of an alignment")
             self.tokens.pop()
             cells.append(self.sequence())
         return aligned(cells)
 
-    def more_rows(self, allowed: tuple[str, ...]) -> list[str]:
+    def more_rows(self) -> list[str]:
         rows = []
         while self.peek() == "\\\\":
             self.line_end()
-            rows.append(self.row(allowed))
+            rows.append(self.row())
         return rows
 
     def sequence(self) -> str:
@@ -484,7 +488,7 @@ class _Parser:
         if token == "\\|":
             return "‖"
         if token[0] == "\\" and token[1:] in SYMBOLS:
-            return SYMBOLS[token[1:]]
+            return character(SYMBOLS[token[1:]])
         if token in ("\\{", "\\}"):
             return token
         if token in "()[]|/":
@@ -511,14 +515,7 @@ class _Parser:
         return Atom(f'class("{side}", {sized})' if side else sized)
 
     def fraction(self, name: str) -> Atom:
-        above, below = self.argument(), self.argument()
-        frac = (
-            f"binom({above}, {below})" if name.endswith("binom") else f"frac({above}, {below})"
-        )
-        wrap = {"d": "display({})", "t": "inline({})", "c": "display({})"}.get(
-            name[0] if len(name) > 4 or name in ("dfrac", "tfrac") else "", "{}"
-        )
-        return Atom(wrap.format(frac) if name not in ("frac", "binom") else frac)
+        return Atom(FRACTIONS[name].format(self.argument(), self.argument()))
 
     def root(self, _: str) -> Atom:
         option = self.raw_option()
@@ -636,7 +633,7 @@ class _Parser:
     def substack(self, _: str) -> Atom:
         tokens = self.raw_group()
         rest, self.tokens = self.tokens, tokens[::-1]
-        rows = [self.sequence(), *self.more_rows(())]
+        rows = [self.sequence(), *self.more_rows()]
         if self.peek():
             raise TexError(f"{self.peek()} has no partner")
         self.tokens = rest
@@ -843,9 +840,7 @@ HANDLERS: dict[str, Callable[[_Parser, str], Atom]] = {
     **dict.fromkeys((*TEXTS, *TEXT_STYLES), _Parser.text),
     **dict.fromkeys(ARROWS, _Parser.long_arrow),
     **dict.fromkeys((s + side for s in SIZES for side in ("", "l", "r", "m")), _Parser.sized),
-    **dict.fromkeys(
-        ("frac", "dfrac", "tfrac", "cfrac", "binom", "dbinom", "tbinom"), _Parser.fraction
-    ),
+    **dict.fromkeys(FRACTIONS, _Parser.fraction),
     **dict.fromkeys(("overset", "underset", "stackrel"), _Parser.over_under),
     **dict.fromkeys(("hspace", "hskip", "kern", "mskip", "mkern", "mspace"), _Parser.space),
     **dict.fromkeys(("bmod", "pmod", "pod"), _Parser.modulo),
