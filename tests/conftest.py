@@ -1,6 +1,7 @@
 """What all tests share: no network, a data folder of their own, stand-ins made once."""
 
 import ipaddress
+import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Before torch loads: as in the export, threads wait for each other asleep. Spinning, which is
+# the default, makes small steps many times slower as soon as the machine is busy.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from hw1lib.datasets import standins
 

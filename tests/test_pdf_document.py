@@ -94,6 +94,15 @@ def test_the_pdf_is_tagged_and_says_its_language():
     assert b"/Lang" in page.pdf
 
 
+def test_the_pdf_claims_the_accessibility_standard_when_it_keeps_it():
+    image = rich(png=base64_of(picture()))
+    good = export(markdown("# T\n\n## Part\n\n$$x$$\n\n[a](https://a.org)"), code("x", image))
+    skipping = export(markdown("# T\n\n## Part\n\n##### Far below"))
+    assert b"pdfuaid" in good.pdf
+    assert b"pdfuaid" not in skipping.pdf
+    assert skipping.shows("Far below")
+
+
 def test_pages_are_numbered_and_carry_the_title():
     page = export(markdown("# My Title"), code("\n".join(f"x = {i}" for i in range(200))))
     count = len(page.pages)

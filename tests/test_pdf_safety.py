@@ -212,10 +212,15 @@ def test_an_image_that_unpacks_to_gigabytes_is_refused():
 
 
 @pytest.mark.parametrize(
-    "source", ["> " * 400 + "deep", "<div>" * 400 + "deep", "- " * 400 + "deep"]
+    "opening", ["<div>", "<b>", "<ul><li>", "<table><tr><td>", "<a href=x>"]
 )
-def test_deep_nesting_is_flattened(source):
-    assert export(markdown(source)).shows("deep")
+def test_deep_nesting_of_html_is_flattened(opening):
+    assert export(code("x", rich(text_html=opening * 1500 + "deep"))).shows("deep")
+
+
+@pytest.mark.parametrize("opening", ["> ", "- ", "[", "**", "<div>"])
+def test_deep_nesting_of_markdown_is_flattened(opening):
+    assert export(markdown(opening * 700 + "deep")).shows("deep")
 
 
 def test_deep_nesting_in_a_formula_is_an_error_of_the_formula():

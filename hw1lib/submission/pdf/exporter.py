@@ -41,6 +41,9 @@ from hw1lib.submission.pdf.readback import Loss, compare, read_pdf
 from hw1lib.submission.pdf.runs import source_lines, terminal_lines
 from hw1lib.submission.pdf.tex import Notation, TexError
 
+#: PDF/UA-1, for readers who do not see the page; a PDF has tags without it too.
+ACCESSIBLE = "ua-1"
+
 
 class ExportError(RuntimeError):
     """The notebook cannot be printed in full; the message names the cell and what to do."""
@@ -131,6 +134,8 @@ class TypstPDFExporter(Exporter):
         glyphs = context.glyphs
         heading = [] if self.title else take_title(converted)
         keep_together(converted)
+        if heading:
+            raise_headings(converted)
         name = resources.get("metadata", {}).get("name", "Notebook")
         title = self.title or plain_text(heading) or str(nb.metadata.get("title") or name)
         authors = [
@@ -144,7 +149,6 @@ class TypstPDFExporter(Exporter):
             "short-title": glyphs.shown(title if len(title) < 80 else title[:79] + "…"),
             "authors": [glyphs.shown(author) for author in authors if author],
             "ids": [glyphs.shown(identity) for identity in student_ids(nb)],
-            "keywords": [],
             "date": {"year": today.year, "month": today.month, "day": today.day},
             "day": f"{today.day} {today:%B %Y}",
             "provenance": glyphs.shown(str(nb.metadata.get("provenance") or "")),
@@ -212,6 +216,9 @@ def cell_blocks(cell: Cell, pages: dict[int, Page], context: Context) -> list[di
         blocks += part_blocks(cell.source, "", pages, context)
     for label, part in cell.outputs:
         found = part_blocks(part, label, pages, context)
+        for block in found:
+            if block["t"] == "figure" and not block["alt"]:
+                block["alt"] = f"Output of {cell.name}"
         if not isinstance(part, Text):
             found = [{"t": "output", "prompt": label, "c": found}]
         blocks += found
@@ -246,7 +253,15 @@ def picture_block(part: Picture, context: Context) -> dict:
         return {"t": "note", "c": [f"An image ({part.mime}) is not shown: {error}."]}
     node = {"t": "figure", **measures(placed)}
     shown = context.glyphs.shown
-    return node | {"alt": part.alt or part.caption or "figure", "caption": shown(part.caption)}
+    return node | {"alt": part.alt or part.caption, "caption": shown(part.caption)}
+
+
+def raise_headings(cells: list[list[dict]]) -> None:
+    """Without the title, the highest headings of a notebook are its first level."""
+    headings = [block for cell in cells for block in cell if block["t"] == "heading"]
+    above = min((heading["level"] for heading in headings), default=1) - 1
+    for heading in headings:
+        heading["level"] -= above
 
 
 def keep_together(cells: list[list[dict]]) -> None:
@@ -281,11 +296,16 @@ def compiled(document: dict, folder: Path, glyphs: Glyphs) -> bytes:
     shutil.copyfile(template, folder / "notebook.typ")
     data = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
     (folder / "notebook.json").write_bytes(data)
+    options = {"root": str(folder), "font_paths": glyphs.fonts}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", typst.TypstWarning)
-        return typst.compile(
-            str(folder / "notebook.typ"), root=str(folder), font_paths=glyphs.fonts
-        )
+        try:
+            return typst.compile(
+                str(folder / "notebook.typ"), pdf_standards=ACCESSIBLE, **options
+            )
+        except typst.TypstError:
+            # What the standard forbids, as a heading that skips a level, is no reason to fail.
+            return typst.compile(str(folder / "notebook.typ"), **options)
 
 
 def failing_cell(document: dict, folder: Path, glyphs: Glyphs) -> int | None:

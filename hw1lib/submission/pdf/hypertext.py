@@ -61,6 +61,18 @@ class Context:
     max_rows: int = 1000
 
 
+def parsed(html: str) -> BeautifulSoup:
+    """The tree of a piece of HTML, flat beyond a depth that no page has room for."""
+    soup = BeautifulSoup(html, "html.parser")
+    todo: list[tuple[Tag, int]] = [(soup, 0)]
+    while todo:
+        tag, depth = todo.pop()
+        if depth > 4 * DEEPEST:
+            tag.string = tag.get_text(" ")
+        todo += [(child, depth + 1) for child in tag.children if isinstance(child, Tag)]
+    return soup
+
+
 def slug(text: str) -> str:
     """One form for all the ways to write the anchor of a heading."""
     return re.sub(r"[\W_]+", "-", text.lower()).strip("-")
@@ -99,7 +111,7 @@ class _Converter:
         Raises:
             ContentError: a formula cannot be set.
         """
-        soup = BeautifulSoup(html, "html.parser")
+        soup = parsed(html)
         self.rules = sheet_rules(soup)
         return self.flow(soup.children)
 
@@ -213,7 +225,7 @@ class _Converter:
         names = [str(name) for name in tag.get("class", []) + class_of(tag.find("code"))]
         language = next((name.removeprefix("language-") for name in names), "")
         lines = source_lines(text, language, self.context.glyphs)
-        return [{"t": "code", "lines": lines, "plain": not language}]
+        return [{"t": "code", "lines": lines}]
 
     def block_figure(self, tag: Tag) -> list[dict]:
         return [{"t": "keep", "c": self.flow(tag.children)}]
@@ -227,7 +239,9 @@ class _Converter:
         captions = [
             self.block_figcaption(c)[0] for c in tag.find_all("caption", recursive=False)
         ]
+        self.depth += 4  # each level of a table takes several of the template
         tables = lay_out(own_rows(tag), self.cell, self.context.max_rows)
+        self.depth -= 4
         stray = [
             child
             for child in tag.children

@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 import pypdfium2
 import pypdfium2.raw as pdfium
-from bs4 import BeautifulSoup, NavigableString, Tag
+from bs4 import NavigableString, Tag
 from PIL import Image
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
@@ -35,7 +35,7 @@ from hw1lib.submission.pdf.cells import (
     Text,
     read_cells,
 )
-from hw1lib.submission.pdf.hypertext import BLOCKS, INVISIBLE, PLAYERS, shortened
+from hw1lib.submission.pdf.hypertext import BLOCKS, INVISIBLE, PLAYERS, parsed, shortened
 from hw1lib.submission.pdf.images import ImageError, Images
 from hw1lib.submission.pdf.markdown import Page, to_pages
 from hw1lib.submission.pdf.tables import kept_rows, own_rows, row_cells
@@ -403,7 +403,7 @@ def expected_html(
     html: str, page: Page | None, max_rows: int
 ) -> Iterator[tuple[str, list[str]]]:
     """Text of HTML: running text piece by piece, tables cell by cell."""
-    soup = BeautifulSoup(html, "html.parser")
+    soup = parsed(html)
     for tag in soup.find_all([*INVISIBLE, *PLAYERS]):
         tag.decompose()
     for block in [*soup.children]:
@@ -474,7 +474,7 @@ def pictures(
         html = page.html if page else part.text
         if "<img" not in html.lower():
             return
-        for tag in BeautifulSoup(html, "html.parser").find_all("img"):
+        for tag in parsed(html).find_all("img"):
             url = str(tag.get("src") or "")
             try:
                 sources.append(images.find(page.plain(url) if page else url, attachments))

@@ -45,6 +45,8 @@ ANSI = [
 ESCAPE = re.compile(r"\x1b\[([\d;:]*)m")
 #: Longer words than this get break opportunities between their characters.
 LONGEST_WORD = 32
+#: Longer lines are set as several.
+LONGEST_LINE = 4000
 
 
 def lexer(language: str) -> Lexer | None:
@@ -92,8 +94,12 @@ def to_lines(runs: Iterable[tuple[str | dict, str]], glyphs: Glyphs) -> list[Lin
         for index, piece in enumerate([first, *rest]):
             if index:
                 lines.append([])
-            if piece:
-                lines[-1].append([style, piece] if style else piece)
+            # Typst sets a paragraph in more than linear time; a long line wraps in any case.
+            for start in range(0, len(piece), LONGEST_LINE):
+                if start:
+                    lines.append([])
+                part = piece[start : start + LONGEST_LINE]
+                lines[-1].append([style, part] if style else part)
     return [shown_line(line, glyphs) for line in lines]
 
 

@@ -42,7 +42,7 @@ ACCENTS = {
     "overleftrightarrow": "arrow.l.r", "dot": "dot", "ddot": "dot.double",
     "dddot": "dot.triple", "check": "caron", "breve": "breve", "acute": "acute",
     "grave": "grave", "mathring": "circle", "overline": "overline", "underline": "underline",
-    "cancel": "cancel", "sqrt": "sqrt",
+    "cancel": "cancel",
 }  # fmt: skip
 BRACES = {"overbrace", "underbrace", "overbracket", "underbracket"}
 STYLES = {
@@ -125,7 +125,6 @@ class Notation:
     macros: dict[str, Macro] = field(default_factory=dict)
     number: int = 0
     labels: dict[str, str] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
 
     def convert(self, tex: str, *, display: bool = False) -> Formula:
         """Typst math of one formula, given without its `$` marks.
@@ -471,7 +470,7 @@ class _Parser:
             return Atom("")
         if not name.isalpha():
             if name in "{}$&#%_|":
-                return Atom("‖" if name == "|" else character(name))
+                return Atom('class("normal", ‖)' if name == "|" else character(name))
             if name in "()[]":
                 raise TexError(f"\\{name} inside of a formula")
         raise TexError(f"undefined macro \\{name}")
@@ -637,7 +636,8 @@ class _Parser:
         if self.peek():
             raise TexError(f"{self.peek()} has no partner")
         self.tokens = rest
-        return Atom(f"mat(delim: #none, row-gap: #0.15em, {'; '.join(rows)})")
+        lines = "; ".join(f"script({row})" for row in rows)
+        return Atom(f"mat(delim: #none, row-gap: #0.15em, {lines})")
 
     def environment(self, _: str) -> Atom:
         name = self.words()
@@ -674,29 +674,25 @@ class _Parser:
         return [row + ['""'] * (width - len(row)) for row in rows] or [['""']], rules
 
     def matrix(self, name: str) -> Atom:
-        columns = self.raw_option() and "" if name != "array" else None
-        if name == "array":
+        columns = ""
+        if name == "array" or name.endswith("*"):
             self.raw_option()
-            columns = re.sub(r"@\{[^}]*\}|\s", "", self.words())
+        if name == "array":
+            columns = plain_columns(self.words())
         rows, rules = self.grid(name)
-        kinds = [kind for kind in columns or "" if kind in "lcr"]
-        marks = {"l": "& {}", "r": "{} &"}
-        cells = [
-            [
-                marks.get(kinds[i] if i < len(kinds) else "c", "{}").format(cell)
-                for i, cell in enumerate(row)
-            ]
-            for row in rows
-        ]
+        kinds = [kind for kind in columns if kind in "lcr"]
+        marks = {"l": "& {}", "r": "{} &", "c": "{}"}
+        shapes = [marks[kind] for kind in kinds] + ["{}"] * len(rows[0])
+        lines = [", ".join(map(str.format, shapes, row)) for row in rows]
         bars = [
-            len(re.sub("[^lcr]", "", columns[:i]))
-            for i, mark in enumerate(columns or "")
+            sum(kind in "lcr" for kind in columns[:place])
+            for place, mark in enumerate(columns)
             if mark in "|:"
         ]
         options = f"delim: {delimiters(MATRICES[name.rstrip('*')])}"
         if bars or rules:
             options += f", augment: #(hline: {sized_tuple(rules)}, vline: {sized_tuple(bars)})"
-        body = f"mat({options}, {'; '.join(', '.join(row) for row in cells)})"
+        body = f"mat({options}, {'; '.join(lines)})"
         return Atom(f"inline({body})" if name == "smallmatrix" else body)
 
     def cases(self, name: str) -> Atom:
@@ -805,6 +801,15 @@ def symbol(char: str) -> str:
     if char in GREEK_CAPITALS:
         return f"upright({char})"
     return character(char) if len(char) == 1 else char
+
+
+def plain_columns(columns: str) -> str:
+    """The columns of an array as letters and bars: repeats written out, widths left out."""
+    columns = re.sub(r"[@!<>]\{[^}]*\}|\s", "", columns)
+    columns = re.sub(
+        r"\*\{(\d{1,2})\}\{([^}]*)\}", lambda match: match[2] * int(match[1]), columns
+    )
+    return re.sub(r"[pmb]\{[^}]*\}", "l", columns)
 
 
 def delimiters(pair: str) -> str:
