@@ -69,9 +69,6 @@ def execute(
     own = {
         "IPYTHONDIR": str(scratch / "ipython"),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        # Threads that wait for each other asleep: by default they spin, and with one other busy
-        # program on the machine the small steps of Q2 then take twenty times as long.
-        "OMP_WAIT_POLICY": env.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
     _forget_results(notebook)
     try:
