@@ -108,17 +108,18 @@ class FullyConnectedNetwork:
         """
         if into is None:
             into = {name: torch.zeros_like(p) for name, p in self.weights().items()}
-        dlogits = (y_hat - y).mul_(scale / len(x))  # (B, C)
+        dlogits = y_hat - y  # (B, C), of the sum over the batch; `mean` makes it the mean's
+        mean = scale / len(x)
         da1 = dlogits @ self.W2.T  # (B, H)
         derivative = DERIVATIVES[self.activation](self.a1)
         if derivative.dim() > da1.dim():  # a Jacobian an example, (B, H, H)
             dz1 = (da1.unsqueeze(1) @ derivative).squeeze(1)
         else:  # an activation that works element by element, (B, H)
             dz1 = da1.mul_(derivative)
-        into["W2"].addmm_(self.a1.T, dlogits)
-        into["b2"].add_(dlogits.sum(0))
-        into["W1"].addmm_(x.T, dz1)
-        into["b1"].add_(dz1.sum(0))
+        into["W2"].addmm_(self.a1.T, dlogits, alpha=mean)
+        into["b2"].add_(dlogits.sum(0), alpha=mean)
+        into["W1"].addmm_(x.T, dz1, alpha=mean)
+        into["b1"].add_(dz1.sum(0), alpha=mean)
         return into
 
     def train_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:

@@ -9,7 +9,14 @@ from hw1lib.activations import sigmoid
 from hw1lib.history import EpochRecord, History, Metrics
 from hw1lib.network import FullyConnectedNetwork
 from hw1lib.progress import Progress
-from hw1lib.training import Batches, NonFiniteLossError, evaluate, fit, set_seed
+from hw1lib.training import (
+    Batches,
+    NonFiniteLossError,
+    evaluate,
+    fit,
+    set_seed,
+    small_steps,
+)
 
 
 class Recorder:
@@ -76,6 +83,18 @@ def test_absurd_learning_rate_ends_in_an_error_not_in_nan_weights_without_a_word
     network = FullyConnectedNetwork(20, 10, 8, sigmoid, lr=1e38)
     with pytest.raises(NonFiniteLossError, match=r"rate 1e\+38"):
         fit(network, Batches(X, y, 8), num_epochs=5, splits={})
+
+
+def test_small_steps_give_the_same_weights_without_autograd_and_leave_no_trace():
+    expected, threads = train_once(), torch.get_num_threads()
+    with small_steps():
+        assert torch.get_num_threads() == 1
+        assert torch.is_inference_mode_enabled()
+        found = train_once()
+    assert torch.get_num_threads() == threads
+    assert not torch.is_inference_mode_enabled()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name].clone(), tensor)
 
 
 def train_once():

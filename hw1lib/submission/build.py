@@ -65,6 +65,7 @@ def export(
         _kept_on_failure(executed, build / f"{notebook.stem}-failed.ipynb"),
     ):
         artefacts, memory = _execute(executed, Path(run), stand_ins, started)
+        executed.metadata["provenance"] = _provenance(sources)
         files = _publish(
             output / ("draft" if stand_ins else "submission") / name,
             ipynb=_written(executed),
@@ -190,6 +191,14 @@ def _obtain_all(strict: bool) -> list[Source]:
     if errors:
         raise MissingDataError("\n\n".join(errors))
     return sources
+
+
+def _provenance(sources: list[Source]) -> str:
+    """One line for the title of the PDF."""
+    real = ", ".join(source.title for source in sources if not source.stand_in)
+    drawn = ", ".join(source.title for source in sources if source.stand_in)
+    parts = [f"real data: {real}"] * bool(real) + [f"STAND-IN: {drawn}"] * bool(drawn)
+    return ("DRAFT · " if drawn else "") + "; ".join(parts)
 
 
 _TITLE_WIDTH = 2 + max(len(resource.title) for resource in RESOURCES.values())

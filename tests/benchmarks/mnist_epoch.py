@@ -8,7 +8,7 @@ the machine's speed drifts. Needs the real MNIST in data/ or a mirror (see data/
 
 Contenders, all 784-128-10 with sigmoid units, plain gradient descent at rate 0.1:
 - by hand: `FullyConnectedNetwork` through `fit`, loss and accuracy summed for every batch;
-- bare products: the five matrix products of such a step and nothing else;
+- bare products: the five matrix products of such a step and nothing else, equally set up;
 - nn, slices: nn.Sequential, CrossEntropyLoss and optim.SGD over slices of the same tensors;
 - nn, TensorDataset: the same through a DataLoader over the same tensors;
 - nn, PIL: the same through a DataLoader over torchvision's MNIST with ToTensor.
@@ -29,7 +29,7 @@ from hw1lib.activations import sigmoid
 from hw1lib.datasets import mnist
 from hw1lib.datasets.resources import obtain
 from hw1lib.network import FullyConnectedNetwork
-from hw1lib.training import Batches, fit, set_seed
+from hw1lib.training import Batches, fit, set_seed, small_steps
 
 BATCH_SIZE, LR = 32, 0.1
 
@@ -37,17 +37,19 @@ BATCH_SIZE, LR = 32, 0.1
 def by_hand(X: Tensor, y: Tensor) -> None:
     """One epoch of the hand-written network."""
     network = FullyConnectedNetwork(784, 10, 128, sigmoid, LR)
-    fit(network, Batches(X, y, BATCH_SIZE), num_epochs=1, splits={})
+    with small_steps():
+        fit(network, Batches(X, y, BATCH_SIZE), num_epochs=1, splits={})
 
 
 def bare_products(X: Tensor, y: Tensor) -> None:
     """Only the matrix products that no such step can do without."""
     W1, W2 = torch.randn(784, 128), torch.randn(128, 10)
-    for x, _ in Batches(X, y, BATCH_SIZE):
-        a1 = x @ W1
-        dlogits = a1 @ W2
-        dz1 = dlogits @ W2.T
-        _ = a1.T @ dlogits, x.T @ dz1
+    with small_steps():
+        for x, _ in Batches(X, y, BATCH_SIZE):
+            a1 = x @ W1
+            dlogits = a1 @ W2
+            dz1 = dlogits @ W2.T
+            _ = a1.T @ dlogits, x.T @ dz1
 
 
 def train_with_nn(batches) -> None:
