@@ -141,6 +141,17 @@ def test_a_caption_stays_on_the_page_of_its_figure():
         assert "\nThe caption" in page.pages[where[0]].split("plot()")[-1]
 
 
+@pytest.mark.parametrize("rows", [3, 40])
+def test_the_caption_of_a_table_stays_on_the_page_where_the_table_begins(rows):
+    body = "".join(f"<tr><td>cell {i}</td></tr>" for i in range(rows))
+    head = "<caption>The caption</caption><thead><tr><th>top</th></tr></thead>"
+    html = f"<table>{head}{body}</table>"
+    for lines in range(62, 75, 2):
+        page = export(code("\n".join(["x"] * lines), rich(text_html=html)))
+        (where,) = [text for text in page.pages if "The caption" in text]
+        assert "cell 0" in where, f"after {lines} lines"
+
+
 def test_two_exports_of_a_day_are_the_same_bytes():
     cells = [markdown("# T"), code("x = 1", stream("out"))]
     assert export(*cells).pdf == export(*cells).pdf
