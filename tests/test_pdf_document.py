@@ -142,14 +142,17 @@ def test_a_caption_stays_on_the_page_of_its_figure():
 
 
 @pytest.mark.parametrize("rows", [3, 40])
-def test_the_caption_of_a_table_stays_on_the_page_where_the_table_begins(rows):
+def test_prompt_and_caption_of_a_table_stay_on_the_page_where_it_begins(rows):
     body = "".join(f"<tr><td>cell {i}</td></tr>" for i in range(rows))
     head = "<caption>The caption</caption><thead><tr><th>top</th></tr></thead>"
     html = f"<table>{head}{body}</table>"
     for lines in range(62, 75, 2):
-        page = export(code("\n".join(["x"] * lines), rich(text_html=html)))
+        data = {"text/html": html}
+        result = v4.new_output("execute_result", data=data, execution_count=3)
+        page = export(code("\n".join(["x"] * lines), result))
         (where,) = [text for text in page.pages if "The caption" in text]
         assert "cell 0" in where, f"after {lines} lines"
+        assert "Out[3]" in where, f"after {lines} lines"
 
 
 def test_two_exports_of_a_day_are_the_same_bytes():
