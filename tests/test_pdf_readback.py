@@ -131,6 +131,13 @@ def test_headers_and_footers_are_not_taken_for_content():
     assert reading.text.endswith("x299=299")
 
 
+def test_a_title_that_holds_the_number_of_a_page_is_a_header_on_that_page_too():
+    lines = "\n".join(f"x{i} = {i}" for i in range(300))
+    page = export(markdown("# What VGG3 Sees"), code(lines))
+    assert len(page.pages) > 3
+    assert read_pdf(page.pdf).text.count("WhatVGG3Sees") == 1
+
+
 def test_an_export_that_loses_something_fails_with_cell_and_text(monkeypatch):
     whole = exporter.cell_blocks
 

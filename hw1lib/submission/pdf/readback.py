@@ -190,20 +190,21 @@ def body(pages: list[tuple[str, str, str]], reading: Reading) -> str:
     without a header.
     """
 
-    def shape(words: str, number: int) -> str:
-        return re.sub(rf"(?<!\d)(?:{number}|{len(pages)})(?!\d)", "#", words)
+    def shapes(words: str, number: int) -> set[str]:
+        """As it stands and without numbers, for a title may hold the page's number too."""
+        numbers = rf"(?<!\d)(?:{number}|{len(pages)})(?!\d)"
+        return {words, re.sub(numbers, "#", words)} - {""}
 
-    heads = [shape(head, number) for number, (_, head, _) in enumerate(pages, 1)]
-    feet = [shape(foot, number) for number, (_, _, foot) in enumerate(pages, 1)]
-    most = {
-        shape for shape, n in Counter(heads + feet).items() if shape and 2 * n >= len(pages) - 1
-    }
+    heads = [shapes(head, number) for number, (_, head, _) in enumerate(pages, 1)]
+    feet = [shapes(foot, number) for number, (_, _, foot) in enumerate(pages, 1)]
+    counts = Counter(shape for own in heads + feet for shape in own)
+    most = {shape for shape, n in counts.items() if 2 * n >= len(pages) - 1}
     bodies = []
     for (text, head, foot), above, below in zip(pages, heads, feet, strict=True):
-        if above in most and len(pages) > 1:
+        if above & most and len(pages) > 1:
             text = text.removeprefix(head)
             reading.running.add(head)
-        if below in most:
+        if below & most:
             text = text.removesuffix(foot)
             reading.running.add(foot)
         bodies.append(text)
