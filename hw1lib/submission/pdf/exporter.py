@@ -189,6 +189,10 @@ def lost_message(lost: list[Loss], cell: Cell | None, most: int = 20) -> str:
         lines.append(f"  and {len(lost) - most} more")
     if cell:
         lines.append(f"By itself {cell.name} cannot be printed; change it or split it.")
+    lines.append(
+        "For a PDF all the same, to look at: .venv/bin/jupyter nbconvert --to typstpdf "
+        "--TypstPDFExporter.read_back=False NOTEBOOK"
+    )
     return "\n".join(lines)
 
 
