@@ -67,7 +67,3 @@ class History:
     def final(self, split: str) -> Metrics:
         """Metrics after the last epoch."""
         return self.records[-1].metrics[split]
-
-    def best(self, split: str) -> EpochRecord:
-        """The first of the epochs with the highest accuracy on a split."""
-        return max(self.records, key=lambda record: record.metrics[split].accuracy)
