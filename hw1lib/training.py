@@ -77,7 +77,7 @@ def set_seed(seed: int) -> None:
 def small_steps() -> Iterator[None]:
     """For training by hand on small batches: autograd switched off, and one thread.
 
-    With autograd off altogether each operation costs some 10 % less. A second thread saves
+    With autograd off altogether each operation costs a little less. A second thread saves
     little on matrices of 32 rows, and while another program keeps a core busy, waiting for
     that thread makes a step many times longer.
     """
