@@ -13,7 +13,7 @@ def sigmoid(x: Tensor) -> Tensor:
     """Logistic function 1 / (1 + exp(-x)), element by element.
 
     Args:
-        x: any shape, floating point.
+        x: any shape; integers count as float32.
 
     Returns:
         Same shape and dtype, in [0, 1]. Where exp(-x) overflows to infinity the
@@ -22,7 +22,7 @@ def sigmoid(x: Tensor) -> Tensor:
     Source: HW1.ipynb, Q2.I.
     """
     # In place on the one fresh tensor: at batch size 32 allocations cost more than sums.
-    return x.neg().exp_().add_(1).reciprocal_()
+    return _floats(x).neg().exp_().add_(1).reciprocal_()
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -32,13 +32,14 @@ def tanh(x: Tensor) -> Tensor:
     for large x, and keeps full relative precision where tanh(x) is close to x.
 
     Args:
-        x: any shape, floating point.
+        x: any shape; integers count as float32.
 
     Returns:
         Same shape and dtype, in [-1, 1].
 
     Source: HW1.ipynb, Q2.I.
     """
+    x = _floats(x)
     t = (x.abs() * -2).expm1()  # exp(-2|x|) - 1
     return x.sign() * (-t / (t + 2))
 
@@ -50,13 +51,14 @@ def softmax(x: Tensor) -> Tensor:
     keeps every exponent at or below 0.
 
     Args:
-        x: logits, shape (..., N), floating point.
+        x: logits, shape (..., N); integers count as float32.
 
     Returns:
         s, shape (..., N); every row is non-negative and sums to 1.
 
     Source: HW1.ipynb, Q1.I and Q2.I.
     """
+    x = _floats(x)
     e = (x - x.amax(-1, keepdim=True)).exp_()
     return e.div_(e.sum(-1, keepdim=True))
 
@@ -101,6 +103,10 @@ def d_softmax(s: Tensor) -> Tensor:
     Source: HW1.ipynb, Q1.I.
     """
     return torch.diag_embed(s) - s.unsqueeze(-1) * s.unsqueeze(-2)
+
+
+def _floats(x: Tensor) -> Tensor:
+    return x if x.is_floating_point() else x.float()
 
 
 DERIVATIVES = {sigmoid: d_sigmoid, tanh: d_tanh, softmax: d_softmax}

@@ -4,6 +4,7 @@ Nothing here but tensor manipulation: no autograd, no torch.nn, no built-in acti
 loss or optimiser. No tensor here ever asks for a gradient.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -46,7 +47,8 @@ class FullyConnectedNetwork:
             dtype: of weights and inputs; float64 for checks by finite differences.
 
         Raises:
-            ValueError: the derivative of activation_func is not known.
+            ValueError: the derivative of activation_func is not known; a size is no whole
+                number of at least 1; lr is negative or not finite; another dtype.
 
         Source: HW1.ipynb, Q2.II.a.
         """
@@ -56,6 +58,7 @@ class FullyConnectedNetwork:
                 f"activation_func={activation_func!r}: no derivative known; use one of {known} "
                 "of hw1lib.activations, or add yours to DERIVATIVES there"
             )
+        _check_settings((input_size, output_size, hidden_size), lr, dtype)
         self.activation = activation_func
         self.lr = lr
         self.W1 = torch.randn(input_size, hidden_size, dtype=dtype)
@@ -72,9 +75,16 @@ class FullyConnectedNetwork:
         Returns:
             y_hat, (B, C); rows sum to 1.
 
+        Raises:
+            ValueError: x has another shape or type.
+
         Source: HW1.ipynb, Q2.II.
         """
-        self.a1 = self.activation(torch.addmm(self.b1, x, self.W1))  # (B, H)
+        try:
+            z1 = torch.addmm(self.b1, x, self.W1)  # (B, H)
+        except (RuntimeError, TypeError) as error:
+            raise _misfit(x, self.W1) from error
+        self.a1 = self.activation(z1)
         self.log_y_hat = log_softmax(torch.addmm(self.b2, self.a1, self.W2))  # (B, C)
         return self.log_y_hat.exp()
 
@@ -162,3 +172,22 @@ class FullyConnectedNetwork:
     def _score(self, y: Tensor, targets: Tensor) -> tuple[float, int, int]:
         correct = (self.log_y_hat.argmax(1) == y).count_nonzero()
         return cross_entropy(self.log_y_hat, targets).item(), correct.item(), len(y)
+
+
+def _check_settings(sizes: tuple[int, int, int], lr: float, dtype: torch.dtype) -> None:
+    names = ("input_size", "output_size", "hidden_size")
+    for name, size in zip(names, sizes, strict=True):
+        if not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name}={size!r}: expected a whole number of at least 1")
+    if not isinstance(lr, int | float) or not 0 <= lr < math.inf:
+        raise ValueError(f"lr={lr!r}: expected a finite number of at least 0")
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype={dtype}: expected torch.float32 or torch.float64")
+
+
+def _misfit(x: Tensor, W1: Tensor) -> ValueError:
+    found = f"{x.dtype}, {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+    return ValueError(
+        f"x: expected {W1.dtype} on {W1.device}, shape (B, {len(W1)}), as "
+        f"images.flatten(1).float() / 255 has; got {found}"
+    )

@@ -82,3 +82,28 @@ def test_softmax_jacobian_has_its_off_diagonal():
 def test_centred_differences_refuse_single_precision():
     with pytest.raises(ValueError, match="float64"):
         numerical_jacobian(sigmoid, torch.zeros(2))
+
+
+@FUNCTIONS
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int64])
+def test_whole_numbers_count_as_float32(function, dtype):
+    x = torch.tensor([[-128, -3, 0, 1, 127], [5, 250, 2, 2, 9]]).to(dtype)
+    assert_close(function(x), ORACLES[function](x.float()), atol=1e-37, rtol=1e-5)
+
+
+@FUNCTIONS
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_short_floats_are_right_to_their_precision(function, dtype):
+    x = torch.tensor([-6e4, -20, -1, -1e-3, 0, 0.5, 3, 6e4], dtype=dtype)
+    output = function(x)
+    assert output.dtype == dtype
+    expected = ORACLES[function](x.double()).to(dtype)
+    assert_close(output, expected, atol=2 * torch.finfo(dtype).eps, rtol=0)
+
+
+@FUNCTIONS
+def test_huge_inputs_saturate_and_nan_stays_nan(function):
+    x = torch.tensor([[-1e30, 1e30, 0.0], [0.0, torch.nan, 1.0]])
+    output = function(x)
+    assert_close(output[0], ORACLES[function](x[0]))
+    assert output[1, 1].isnan()

@@ -1,16 +1,18 @@
 """Reading the Grocery Store data set, and the cache of its decoded photos."""
 
+import os
 import shutil
 from contextlib import suppress
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from hw1lib.datasets import grocery
 from hw1lib.datasets.resources import DataError
+from tests.mutations import fuzz, spoilt, untouched
 
 SIZE = 16
 PHOTO = "train/Fruit/Avocado/Avocado_001.jpg"
@@ -89,10 +91,12 @@ def test_pixels_are_those_pil_decodes_and_scales(folder):
     assert torch.equal(images[0], expected.permute(2, 0, 1))
 
 
-@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P"])
-def test_photo_of_any_colour_mode_becomes_rgb(folder, mode):
-    path = folder / PHOTO
-    Image.new("L", (40, 40), 255).convert(mode).save(path, format="TIFF")
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P", "I;16"])
+def test_photo_of_any_format_and_colour_mode_becomes_rgb(folder, mode):
+    image = Image.new("L", (40, 40), 255).convert(mode)
+    if mode == "I;16":
+        image = Image.new(mode, (40, 40), 65535)
+    image.save(folder / PHOTO, format="TIFF" if mode == "CMYK" else "PNG")
     lines = (folder / "train.txt").read_text().splitlines()
     place = next(i for i, line in enumerate(lines) if line.startswith(PHOTO))
     assert (grocery.load(folder, SIZE).train.images[place] == 255).all()
@@ -207,6 +211,33 @@ def test_crlf_and_blank_lines_are_read(folder):
     assert torch.equal(found.labels, expected.labels)
 
 
+def test_mark_of_utf_8_before_the_first_line_is_passed_over(folder):
+    expected = grocery.load(folder, SIZE).train
+    for name in ("train.txt", "classes.csv"):
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    assert torch.equal(grocery.load(folder, SIZE).train.images, expected.images)
+
+
+@pytest.mark.parametrize("name", ["train.txt", "classes.csv"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a".encode("utf-16"), "cannot be read"),
+        (b"", "expected"),
+        (b"x" * 200_000, "expected|not a table"),
+        (None, "found 1,000,000,000,000 bytes"),
+    ],
+    ids=["utf-16", "empty", "one long line", "huge"],
+)
+def test_list_or_table_that_is_no_such_text_is_named(folder, name, content, words):
+    if content is None:
+        os.truncate(folder / name, 10**12)
+    else:
+        (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name}.*({words})"):
+        grocery.load(folder, SIZE)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -252,20 +283,32 @@ def test_photo_that_cannot_be_decoded_is_named_and_nothing_is_cached(
     assert not (data_folder / "cache").exists()
 
 
-def test_photo_of_absurd_size_is_refused_unread(folder, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(DataError, match="exceeds limit"):
-        grocery.load(folder, SIZE)
+TABLE = [
+    "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int)",
+    *(f"fine {i},{i},coarse {min(i, 42)},{min(i, 42)}" for i in range(81)),
+]
+LIST = f"{PHOTO}, 5, 5\ntrain/Fruit/Avocado/none.jpg, 80, 42\n"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzz
 @given(
-    raw=st.binary(max_size=80)
-    | st.lists(st.sampled_from([PHOTO, "5", "1", "81", "..", ",", ", ", "\n", "\r", "\0", "é"]))
+    content=spoilt(LIST.encode())
+    | st.lists(st.sampled_from([PHOTO, "5", "80", "..", ",", ", ", "\n", "\r", "\0", "é", '"']))
     .map("".join)
-    .map(str.encode)
+    .map(str.encode),
 )
-def test_any_bytes_as_a_list_give_lines_or_our_own_error(folder, raw):
-    (folder / "train.txt").write_bytes(raw)
-    with suppress(DataError):
+def test_any_bytes_as_a_list_give_photos_or_our_own_error(folder, content):
+    (folder / "train.txt").write_bytes(content)
+    with untouched(folder), suppress(DataError):
         assert len(grocery.load(folder, SIZE).train.images) > 0
+
+
+@fuzz
+@given(content=spoilt("\r\n".join(TABLE).encode()))
+def test_any_bytes_as_a_class_table_give_names_or_our_own_error(folder, content):
+    for split in grocery.SPLITS:
+        (folder / f"{split}.txt").write_text(LIST.splitlines()[0])
+    (folder / "classes.csv").write_bytes(content)
+    with untouched(folder), suppress(DataError):
+        data = grocery.load(folder, SIZE)
+        assert (len(data.fine_names), len(data.coarse_names)) == (81, 43)

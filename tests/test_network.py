@@ -1,6 +1,7 @@
 """The hand-written network: gradients, the step, and that it learns."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -9,12 +10,14 @@ from torch.testing import assert_close
 
 from hw1lib.activations import sigmoid, softmax, tanh
 from hw1lib.gradient_check import numerical_jacobian
+from hw1lib.history import History
 from hw1lib.losses import cross_entropy, one_hot
 from hw1lib.network import FullyConnectedNetwork
-from hw1lib.training import set_seed
+from hw1lib.training import Batches, NonFiniteLossError, evaluate, fit, set_seed
 
 ORACLES = {sigmoid: torch.sigmoid, tanh: torch.tanh, softmax: lambda x: torch.softmax(x, -1)}
 ACTIVATIONS = pytest.mark.parametrize("activation", ORACLES, ids=lambda f: f.__name__)
+SIZES = (0, -1, 2.0, "8", None)  # that no layer can have
 
 
 @pytest.fixture
@@ -134,3 +137,138 @@ def test_weights_of_another_network_are_refused_and_nothing_changes():
     with pytest.raises(ValueError, match="expected"):
         network.load_weights(other.weights())
     assert torch.equal(network.W1, before)
+
+
+# Odd numbers ---------------------------------------------------------------------------------
+
+
+def network(**changes):
+    settings = {"input_size": 20, "output_size": 10, "hidden_size": 8, "lr": 0.5}
+    return FullyConnectedNetwork(activation_func=sigmoid, **(settings | changes))
+
+
+def data(count=50):
+    set_seed(0)
+    return torch.rand(count, 20), torch.arange(count) % 10
+
+
+def train(learner, X, y, batch_size=16):
+    batches = Batches(X, y, batch_size)
+    splits = {"train": batches}
+    return fit(learner, batches, num_epochs=2, splits=splits, history=History("run"))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *(
+            (name, size)
+            for name in ("input_size", "output_size", "hidden_size")
+            for size in SIZES
+        ),
+        *(("lr", lr) for lr in (-0.1, math.nan, math.inf, -math.inf, "0.1", None)),
+        *(("dtype", dtype) for dtype in (torch.float16, torch.bfloat16, torch.int64)),
+    ],
+)
+def test_setting_that_makes_no_network_is_named_with_what_was_expected(argument, value):
+    with pytest.raises(ValueError, match=rf"^{argument}='?{re.escape(str(value))}'?: expected"):
+        network(**{argument: value})
+
+
+def test_learning_rate_of_zero_changes_nothing():
+    learner = network(lr=0)
+    before = {name: tensor.clone() for name, tensor in learner.weights().items()}
+    history = train(learner, *data())
+    assert history.curve("train", "loss")[0] == history.curve("train", "loss")[1]
+    for name, tensor in learner.weights().items():
+        assert torch.equal(tensor, before[name])
+
+
+@pytest.mark.parametrize("lr", [1e6, 1e30])
+def test_absurd_learning_rate_gives_finite_figures_or_our_own_error(lr):
+    try:
+        history = train(network(lr=lr), *data())
+    except NonFiniteLossError as error:
+        assert f"learning rate {lr:g}" in str(error)  # noqa: PT017
+    else:
+        assert all(map(math.isfinite, history.curve("train", "loss")))
+
+
+@pytest.mark.parametrize("batch_size", [1, 49, 50, 51, 10**9])
+def test_batch_of_any_size_trains_on_every_example(batch_size):
+    history = train(network(lr=0.1), *data(), batch_size=batch_size)
+    assert history.final("running").count == history.final("train").count == 50
+    losses = history.curve("train", "loss")
+    assert losses[1] < losses[0]
+
+
+@ACTIVATIONS
+def test_gradients_of_a_single_hidden_unit_agree_with_autograd(activation, batch):
+    x, labels = batch
+    learner = FullyConnectedNetwork(6, 4, 1, activation, 0.1, dtype=torch.float64)
+    ours = gradients(learner, x, labels)
+    leaves = {k: v.clone().requires_grad_() for k, v in learner.weights().items()}
+    hidden = ORACLES[activation](x @ leaves["W1"] + leaves["b1"])
+    F.cross_entropy(hidden @ leaves["W2"] + leaves["b2"], labels).backward()
+    for name, leaf in leaves.items():
+        assert_close(ours[name], leaf.grad)
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30])
+@ACTIVATIONS
+def test_huge_inputs_saturate_and_give_finite_figures(value, activation):
+    X, y = data()
+    X[::3] *= value
+    learner = FullyConnectedNetwork(20, 10, 8, activation, 0.5)
+    history = train(learner, X, y)
+    assert all(map(math.isfinite, history.curve("train", "loss")))
+    assert all(tensor.isfinite().all() for tensor in learner.weights().values())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 3e38])
+def test_inputs_beyond_all_numbers_stop_training_with_the_step(value):
+    X, y = data()
+    X[20] = value
+    with pytest.raises(NonFiniteLossError, match=r"epoch 1, step 2.*inputs are finite"):
+        train(network(), X, y)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda X: X.half(), r"torch\.float16, \(16, 20\)"),
+        (lambda X: X.double(), r"torch\.float64, \(16, 20\)"),
+        (lambda X: (255 * X).byte(), r"torch\.uint8, \(16, 20\)"),
+        (lambda X: X.long(), r"torch\.int64, \(16, 20\)"),
+        (lambda X: X[:, :19], r"torch\.float32, \(16, 19\)"),
+        (lambda X: X.view(-1, 4, 5), r"torch\.float32, \(16, 4, 5\)"),
+        (lambda X: X[:, 0], r"torch\.float32, \(16,\)"),
+    ],
+)
+def test_inputs_of_another_type_or_shape_are_named_with_what_was_expected(change, found):
+    X, y = data()
+    expected = r"x: expected torch\.float32 on cpu, shape \(B, 20\).*got "
+    with pytest.raises(ValueError, match=expected + found):
+        train(network(), change(X), y)
+
+
+def test_inputs_that_are_no_tensor_are_named():
+    with pytest.raises(ValueError, match="got ndarray"):
+        network().forward(torch.rand(3, 20).numpy())
+
+
+@pytest.mark.parametrize("label", [10, -1, 2**40])
+def test_label_out_of_range_is_named(label):
+    X, y = data()
+    y[17] = label
+    with pytest.raises(ValueError, match=rf"each in 0\.\.9; got .*{label}"):
+        train(network(), X, y)
+    with pytest.raises(ValueError, match=r"each in 0\.\.9"):
+        evaluate(network(), Batches(X, y, 16))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bool, torch.uint8])
+def test_labels_of_another_type_are_refused(dtype):
+    X, y = data()
+    with pytest.raises(ValueError, match=f"labels must be int64.*{dtype}"):
+        train(network(), X, y.to(dtype))

@@ -1,10 +1,19 @@
 """Reading photos as a student may leave them."""
 
+import io
+import os
+import shutil
+import warnings
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from hw1lib.datasets import photos
 from hw1lib.datasets.resources import DataError
+from tests.mutations import fuzz, spoilt, untouched
 
 
 def save(path, image, **options):
@@ -56,19 +65,27 @@ def test_bad_file_is_left_out_with_a_warning_that_names_it(tmp_path, fault):
     assert [photo.name for photo in loaded] == ["good"]
 
 
-def test_hidden_files_and_folders_are_passed_over(tmp_path, recwarn):
+def test_what_a_system_hides_in_a_folder_is_passed_over_without_a_word(tmp_path, recwarn):
     save(tmp_path / "good.png", Image.new("RGB", (8, 8)))
-    (tmp_path / ".DS_Store").write_bytes(b"\0")
+    for name in (".DS_Store", "._good.png", "Thumbs.db", "desktop.ini", ".owl.jpg.part"):
+        (tmp_path / name).write_bytes(b"\0")
+    shutil.copy(tmp_path / "good.png", tmp_path / ".owl.jpg.tmp-1")
     (tmp_path / "more").mkdir()
-    assert len(photos.load(tmp_path)) == 1
+    assert [photo.name for photo in photos.load(tmp_path)] == ["good"]
     assert not recwarn.list
 
 
-def test_huge_image_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    save(tmp_path / "huge.png", Image.new("L", (20, 20)))
-    with pytest.raises(DataError, match=r"huge\.png: too large"):
-        photos.load(tmp_path)
+@pytest.mark.parametrize("kind", ["folder", "broken link", "pipe"])
+def test_what_is_named_like_a_photo_and_is_no_file_is_left_out(tmp_path, recwarn, kind):
+    save(tmp_path / "good.png", Image.new("RGB", (8, 8)))
+    path = tmp_path / "x.jpg"
+    {
+        "folder": path.mkdir,
+        "broken link": lambda: path.symlink_to("nowhere"),
+        "pipe": lambda: os.mkfifo(path),
+    }[kind]()
+    assert [photo.name for photo in photos.load(tmp_path)] == ["good"]
+    assert [str(w.message).split("/")[-1][:5] for w in recwarn] == ["x.jpg"] * (kind != "pipe")
 
 
 @pytest.mark.parametrize(
@@ -97,3 +114,37 @@ def test_stand_in_photos_are_large_enough_for_vgg16(stand_in):
         for photo in loaded:
             assert min(photo.image.size) >= 224
             assert len(photo.image.getcolors(1 << 20)) > 100
+
+
+def packed(kind, mode):
+    stream = io.BytesIO()
+    Image.radial_gradient("L").resize((24, 24)).convert(mode).save(stream, kind)
+    return stream.getvalue()
+
+
+GOOD = [
+    packed(kind, mode)
+    for kind, modes in {
+        "JPEG": ("L", "RGB", "CMYK"),
+        "PNG": ("1", "P", "RGBA", "I;16"),
+        "GIF": ("P",),
+        "WEBP": ("RGBA",),
+        "TIFF": ("RGB", "F"),
+        "BMP": ("RGB",),
+        "ICO": ("RGBA",),
+    }.items()
+    for mode in modes
+]
+
+
+@fuzz
+@given(content=spoilt(*GOOD), ending=st.sampled_from([".jpg", ".png", ".txt", ""]))
+def test_any_bytes_as_a_photo_give_rgb_or_our_own_error(tmp_path, content, ending):
+    path = tmp_path / f"photo{ending}"
+    path.write_bytes(content)
+    with untouched(tmp_path), warnings.catch_warnings(), suppress(DataError):
+        warnings.simplefilter("error", UserWarning)
+        (photo,) = photos.load(tmp_path)
+        assert photo.image.mode == "RGB"
+        photo.image.load()
+    path.unlink()

@@ -1,122 +1,21 @@
-"""Getting the resources: order of places, verification, faults of the network and the disk."""
+"""Getting the resources: order of places, verification, stand-ins and the student's photos."""
 
 import gzip
 import hashlib
-import http.server
-import io
 import os
-import socket
 import subprocess
 import sys
-import tarfile
-import threading
-from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from hw1lib.datasets import download, resources, standins, verify
+from hw1lib.datasets import photos, resources, standins, verify
 from hw1lib.datasets.resources import RESOURCES, ResourceError, obtain
+from tests.mirrors import CONTENT, GOOD, LABELS, PHOTO, TREE, archive, left_over, names, put
 
-CONTENT = bytes(range(256)) * 400  # 102 400 bytes
-
-
-@dataclass
-class Server:
-    """A mirror on loopback; `faults` maps a file to what happens on each request in turn."""
-
-    url: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    faults: dict[str, list[object]] = field(default_factory=dict)
-    requests: list[tuple[str, str | None]] = field(default_factory=list)
-
-
-@pytest.fixture
-def server():
-    state = Server()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            name = self.path.lstrip("/")
-            state.requests.append((name, self.headers.get("Range")))
-            fault = state.faults[name].pop(0) if state.faults.get(name) else None
-            if isinstance(fault, int):
-                return self.send_error(fault)
-            if name not in state.files:
-                return self.send_error(404)
-            if fault == "hang":
-                return hung.wait(5)
-            body = state.files[name]
-            if fault == "log-in page":
-                return self.answer(200, b"<html>Please log in</html>", kind="text/html")
-            start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
-            rest = body[start:]
-            sent = rest[: len(rest) // 3] if fault == "truncate" else rest
-            return self.answer(206 if start else 200, sent, length=len(rest))
-
-        def answer(self, status, body, *, length=None, kind="application/octet-stream"):
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(length or len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    hung = threading.Event()
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{httpd.server_port}"
-    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
-    thread.start()
-    yield state
-    hung.set()
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
-
-
-@pytest.fixture(autouse=True)
-def _small_table(monkeypatch):
-    """Resources of the same shape with small files, upstream refused, and short waits."""
-    monkeypatch.setattr(download, "BACKOFF_S", (0.0, 0.0))
-    monkeypatch.setattr(download, "TIMEOUT_S", 0.3)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        closed = f"http://127.0.0.1:{free.getsockname()[1]}"
-    digits = [a_file(f"digits-{i}.gz", CONTENT + bytes([i]), f"{closed}/{i}") for i in range(2)]
-    weights = a_file("vgg16.pth", CONTENT, f"{closed}/vgg16.pth")
-    weights = replace(weights, checksum=weights.checksum[: len("sha256:") + 8])
-    photos = [
-        replace(a_file(f"{kind}.jpg", CONTENT + kind.encode(), f"{closed}/x"), folder=kind)
-        for kind in ("birds", "dogs")
-    ]
-    for name, files in (("mnist", digits), ("vgg16", [weights]), ("photos", photos)):
-        monkeypatch.setitem(RESOURCES, name, replace(RESOURCES[name], files=tuple(files)))
-    (archive,) = RESOURCES["grocery"].files
-    archive = replace(archive, checksum=f"git-tree:{TREE}", urls=(f"{closed}/archive",))
-    monkeypatch.setitem(RESOURCES, "grocery", replace(RESOURCES["grocery"], files=(archive,)))
-    monkeypatch.setenv("HW1_STANDIN", "never")
-
-
-def a_file(name, content, *urls):
-    digest = hashlib.sha256(content).hexdigest()
-    return resources.File(name, len(content), f"sha256:{digest}", urls)
-
-
-def put(folder, name="vgg16.pth", content=CONTENT):
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_bytes(content)
-    return folder
-
-
-def names(folder):
-    return [path.name for path in folder.iterdir()]
-
-
-def left_over(folder):
-    return [path for path in folder.rglob("*") if ".tmp-" in path.name]
+pytest_plugins = ("tests.mirror_fixtures",)
+pytestmark = pytest.mark.usefixtures("small_table")
 
 
 # The order of places -------------------------------------------------------------------------
@@ -211,111 +110,7 @@ def test_mirror_without_the_file_says_so(tmp_path, monkeypatch):
         obtain("vgg16")
 
 
-# The network ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def mirror(server, monkeypatch):
-    server.files["vgg16.pth"] = CONTENT
-    monkeypatch.setenv("HW1_MIRROR", server.url + "/")
-    return server
-
-
-def test_mirror_at_an_address_is_downloaded(mirror, data_folder):
-    source = obtain("vgg16")
-    assert source.origin == "mirror"
-    assert source.path.read_bytes() == CONTENT
-    assert not left_over(data_folder)
-
-
-def test_busy_server_is_tried_again(mirror):
-    mirror.faults["vgg16.pth"] = [503, 503]
-    assert obtain("vgg16").path.read_bytes() == CONTENT
-    assert len(mirror.requests) == 3
-
-
-def test_broken_transfer_is_resumed_where_it_ended(mirror):
-    mirror.faults["vgg16.pth"] = ["truncate"] * 5  # more than attempts, but each gets further
-    assert obtain("vgg16").path.read_bytes() == CONTENT
-    assert mirror.requests[1] == ("vgg16.pth", f"bytes={len(CONTENT) // 3}-")
-
-
-@pytest.mark.parametrize(
-    ("faults", "words", "requests"),
-    [
-        ([404], "answered 404", 1),
-        ([503] * 3, r"answered 503 .*\(3 attempts\)", 3),
-        (["hang"] * 3, r"fell silent for 0.3 s \(3 attempts\)", 3),
-        (["log-in page"], "a web page instead of the file", 1),
-    ],
-)
-def test_server_that_does_not_help_is_named_with_the_reason(
-    mirror, data_folder, faults, words, requests
-):
-    mirror.faults["vgg16.pth"] = faults
-    with pytest.raises(ResourceError, match=words):
-        obtain("vgg16")
-    assert len(mirror.requests) == requests
-    assert not [*data_folder.rglob("vgg16.pth*")]
-
-
-def test_wrong_bytes_of_the_right_length_never_get_the_name(mirror, data_folder):
-    mirror.files["vgg16.pth"] = CONTENT[::-1]
-    with pytest.raises(
-        ResourceError, match=r"wrong checksum: expected sha256:.*, found sha256:"
-    ):
-        obtain("vgg16")
-    assert not [*data_folder.rglob("vgg16.pth*")]
-
-
-def test_another_length_is_refused_before_it_is_read(mirror):
-    mirror.files["vgg16.pth"] = CONTENT + b"!"
-    with pytest.raises(ResourceError, match="offers 102,401 bytes where 102,400 are expected"):
-        obtain("vgg16")
-
-
-def test_name_that_does_not_resolve_is_not_tried_again(monkeypatch):
-    lookups = []
-
-    def fail(host, *_, **__):
-        lookups.append(host)
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
-    monkeypatch.setenv("HW1_MIRROR", "http://mirror.invalid")
-    with pytest.raises(ResourceError, match="its name does not resolve"):
-        obtain("vgg16")
-    assert lookups.count("mirror.invalid") == 1
-
-
 # Grocery: an archive verified by its content -------------------------------------------------
-
-LABELS = b"train/a.jpg, 0, 0\n"
-PHOTO = b"not really a photo"
-
-
-def git_hash(kind, body):
-    return hashlib.sha1(b"%s %d\0%s" % (kind.encode(), len(body), body)).digest()
-
-
-TRAIN = git_hash("tree", b"100644 a.jpg\0" + git_hash("blob", PHOTO))
-# Git sorts a folder as if its name ended in a slash: after "train.txt", for "." < "/".
-TREE = git_hash(
-    "tree", b"100644 train.txt\0" + git_hash("blob", LABELS) + b"40000 train\0" + TRAIN
-).hex()
-
-
-def archive(members, top="GroceryStoreDataset-fc80ba9"):
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(f"{top}/{name}")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
-
-
-GOOD = {"README.md": b"x", "dataset/train.txt": LABELS, "dataset/train/a.jpg": PHOTO}
 
 
 @pytest.fixture
@@ -511,9 +306,27 @@ def test_own_dogs_win_and_birds_still_default(default_photos, data_folder):
 
 def test_folder_without_any_image_gets_the_defaults(default_photos, data_folder):
     put(data_folder / "birds", "notes.txt", b"buy seeds")
-    put(data_folder / "dogs", ".DS_Store", b"")
+    put_image(data_folder / "dogs", "._rex.jpg.tmp-1.png")
+    put(data_folder / "dogs", "Thumbs.db", b"")
+    (data_folder / "dogs" / "x.jpg").mkdir()
     assert obtain("photos").origin == "mirror"
     assert (data_folder / "birds" / "birds.jpg").exists()
+    assert (data_folder / "dogs" / "dogs.jpg").exists()
+
+
+def test_file_that_is_no_image_beside_own_photos_is_left_out_with_a_warning(
+    default_photos, data_folder
+):
+    put_image(data_folder / "dogs", "rex.gif")
+    put(data_folder / "dogs", "notes.txt", b"feed at six")
+    put(data_folder / "dogs", "cut.png", (data_folder / "dogs" / "rex.gif").read_bytes()[:20])
+    source = obtain("photos")
+    assert not (data_folder / "dogs" / "dogs.jpg").exists()
+    with pytest.warns(UserWarning, match="left out") as warned:
+        assert [photo.name for photo in photos.load(source.path / "dogs")] == ["rex"]
+    left_out = " ".join(str(warning.message) for warning in warned)
+    assert "notes.txt: not an image" in left_out
+    assert "cut.png" in left_out
 
 
 def test_own_dogs_are_kept_beside_stand_in_birds(made, data_folder, monkeypatch):
@@ -525,23 +338,6 @@ def test_own_dogs_are_kept_beside_stand_in_birds(made, data_folder, monkeypatch)
     assert names(source.path / "birds") == ["drawn.png"]
 
 
-# The disk ------------------------------------------------------------------------------------
-
-
-def test_too_little_space_is_said_before_downloading(mirror, monkeypatch):
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(ResourceError, match=r"102,400 bytes are needed and 1,000 are free"):
-        obtain("vgg16")
-
-
-def test_folder_that_cannot_be_made_is_an_error_with_a_way_on(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("HW1_DATA", str(tmp_path / "file" / "data"))
-    monkeypatch.setenv("HW1_MIRROR", str(put(tmp_path, "digits-0.gz", CONTENT + b"\0")))
-    with pytest.raises(ResourceError, match=r"Not a directory(.|\n)*HW1_DATA"):
-        obtain("mnist")
-
-
 def test_interrupted_copy_leaves_nothing(tmp_path, monkeypatch, data_folder):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -550,14 +346,14 @@ def test_interrupted_copy_leaves_nothing(tmp_path, monkeypatch, data_folder):
     monkeypatch.setattr(verify, "checksum", interrupted)
     with pytest.raises(KeyboardInterrupt):
         obtain("vgg16")
-    assert not [*data_folder.rglob("vgg16.pth*")]
+    assert not [*data_folder.rglob("*vgg16.pth*")]
 
 
 def test_what_a_killed_run_left_is_swept_away(data_folder):
     put(data_folder)
     hub = data_folder / "torch" / "hub" / "checkpoints"
     hub.mkdir(parents=True)
-    old, young = hub / "vgg16.pth.tmp-1", hub / "vgg16.pth.tmp-2"
+    old, young = hub / ".vgg16.pth.tmp-1", hub / ".vgg16.pth.tmp-2"
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))

@@ -1,23 +1,19 @@
 """The weights file: loadable anywhere, always whole, and never a program."""
 
-import pickle
+import io
+import os
 import subprocess
 import sys
+import zipfile
+from contextlib import suppress
 
 import pytest
 import torch
+from hypothesis import given
 
 from hw1lib.submission.weights import WeightsFileError, load_weights, save_weights
-
-
-def weights():
-    torch.manual_seed(0)
-    return {
-        "W1": torch.randn(6, 4),
-        "b1": torch.zeros(4),
-        "W2": torch.randn(4, 3),
-        "b2": torch.zeros(3),
-    }
+from tests.hostile_weights import HOSTILE, on_a_gpu, saved, weights, with_pickle
+from tests.mutations import fuzz, spoilt, untouched
 
 
 def test_weights_come_back_bit_by_bit(tmp_path):
@@ -45,7 +41,10 @@ def test_file_loads_where_there_is_no_hw1lib(tmp_path):
     [
         ({"W2": torch.full((4, 3), float("nan"))}, "W2 holds values that are not finite"),
         ({"b1": torch.zeros(5)}, "shapes do not make a network"),
-        ({"W1": torch.zeros(6, 4, dtype=torch.int64)}, "W1 is no tensor of floating-point"),
+        (
+            {"W1": torch.zeros(6, 4, dtype=torch.int64)},
+            "W1: expected float32, found torch.int64",
+        ),
         ({"extra": torch.zeros(1)}, "expected a dict of W1, b1, W2, b2"),
     ],
 )
@@ -58,21 +57,129 @@ def test_bad_weights_are_refused_and_the_old_file_stays(tmp_path, change, words)
     assert list(tmp_path.iterdir()) == [path]
 
 
-class Bomb:
-    def __reduce__(self):
-        return exec, ("raise SystemExit('code in the file was run')",)
+# Files from elsewhere -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "HW1.pkl"
+
+
+def test_weights_saved_on_a_gpu_are_loaded_without_one(path):
+    path.write_bytes(on_a_gpu())
+    assert b"cuda:0" in path.read_bytes()
+    loaded = load_weights(path)
+    assert {tensor.device.type for tensor in loaded.values()} == {"cpu"}
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights().items())
+
+
+def test_weights_that_asked_for_gradients_come_without(path):
+    path.write_bytes(saved({name: t.requires_grad_() for name, t in weights().items()}))
+    assert not any(tensor.requires_grad for tensor in load_weights(path).values())
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"\x80", b"PK\x03\x04 truncated", pickle.dumps({"W1": [1.0]}), pickle.dumps(Bomb())],
-    ids=["empty", "one byte", "truncated", "plain pickle", "code"],
+    ("change", "words"),
+    [
+        ({"W1": torch.zeros(5, 5)}, "shapes do not make a network"),
+        ({"b2": torch.zeros(3, 1)}, "shapes do not make a network"),
+        ({"W1": torch.zeros(0, 4)}, "W1 has the shape"),
+        ({"W1": None}, "expected a dict of W1, b1, W2, b2, found W2, b1, b2"),
+        (dict.fromkeys(weights()), "found none"),
+        ({"W3": torch.zeros(1)}, "found W1, W2, W3, b1, b2"),
+        ({7: torch.zeros(1)}, "found 7, W1, W2, b1, b2"),
+        ({"W1": torch.zeros(6, 4).double()}, "W1: expected float32, found torch.float64"),
+        ({"W1": torch.zeros(6, 4).half()}, "W1: expected float32, found torch.float16"),
+        ({"W1": torch.zeros(6, 4).long()}, "W1: expected float32, found torch.int64"),
+        ({"b1": 0}, "b1: expected float32, found int"),
+        ({"b1": torch.full((4,), torch.inf)}, "b1 holds values that are not finite"),
+        ({"b1": torch.full((4,), torch.nan)}, "b1 holds values that are not finite"),
+        ({"b1": torch.zeros(4).to_sparse()}, "asks for torch._utils._rebuild_sparse_tensor"),
+        ({"b1": torch.zeros(4, device="meta")}, "asks for torch._utils._rebuild_meta"),
+        ({"b1": torch.nn.Parameter(torch.zeros(4))}, "asks for torch._utils._rebuild_param"),
+    ],
 )
-def test_file_that_holds_no_weights_is_refused_without_running_it(tmp_path, content):
-    path = tmp_path / "HW1.pkl"
-    path.write_bytes(content)
-    with pytest.raises(WeightsFileError, match=r"HW1\.pkl"):
+def test_file_of_other_things_is_refused_with_what_it_holds(path, change, words):
+    content = {name: value for name, value in (weights() | change).items() if value is not None}
+    path.write_bytes(saved(content))
+    with pytest.raises(WeightsFileError, match=words) as error:
         load_weights(path)
+    assert str(path) in str(error.value)
+
+
+def test_no_part_of_a_file_passes_for_the_whole(path):
+    content = saved(weights())
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(WeightsFileError, match=r"no file that torch\.save wrote"):
+            load_weights(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit|Duplicate name")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_file_is_refused_without_running_it(path, name):
+    make, words = HOSTILE[name]
+    path.write_bytes(make())
+    with untouched(path.parent), pytest.raises(WeightsFileError, match=words) as error:
+        load_weights(path)
+    assert str(path) in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_what_is_no_plain_file_is_refused(path):
+    for make in (path.mkdir, lambda: os.mkfifo(path), lambda: path.symlink_to("/dev/zero")):
+        make()
+        with pytest.raises(WeightsFileError, match="a folder or a device"):
+            load_weights(path)
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_huge_sparse_file_is_refused_unread(path):
+    path.touch()
+    os.truncate(path, 10**12)
+    with pytest.raises(WeightsFileError, match="1,000,000,000,000 bytes, where weights have"):
+        load_weights(path)
+
+
+def test_hostile_files_take_little_memory_and_time(tmp_path):
+    for name in ("allocation", "nested tuples", "repeated number", "zip bomb", "30 MB"):
+        (tmp_path / name).write_bytes(HOSTILE[name][0]())
+    code = (
+        "import pathlib, resource, sys\n"
+        "from hw1lib.submission.weights import WeightsFileError, load_weights\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: load_weights(pathlib.Path(path))\n"
+        "    except WeightsFileError as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *tmp_path.iterdir()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    *errors, grown = done.stdout.splitlines()
+    assert len(errors) == 5
+    assert int(grown) * (1 if sys.platform == "darwin" else 1024) < 200_000_000
+
+
+@fuzz
+@given(content=spoilt(saved(weights()), HOSTILE["legacy"][0]()))
+def test_any_bytes_give_those_weights_or_our_own_error(path, content):
+    path.write_bytes(content)
+    with untouched(path.parent), suppress(WeightsFileError):
+        loaded = load_weights(path)
+        assert all(torch.equal(loaded[name], tensor) for name, tensor in weights().items())
+
+
+@fuzz
+@given(pickled=spoilt(zipfile.ZipFile(io.BytesIO(saved(weights()))).read("archive/data.pkl")))
+def test_any_bytes_as_the_pickle_give_weights_or_our_own_error(path, pickled):
+    path.write_bytes(with_pickle(pickled))
+    with untouched(path.parent), suppress(WeightsFileError):
+        loaded = load_weights(path)
+        assert {tensor.dtype for tensor in loaded.values()} == {torch.float32}
 
 
 def test_missing_file_is_named(tmp_path):

@@ -1,17 +1,22 @@
 """Bring a file over a poor connection, and let nothing unfinished bear its name."""
 
 import errno
+import glob
 import http.client
 import os
+import queue
+import re
 import shutil
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, getproxies, proxy_bypass, urlopen
 
 from tqdm.auto import tqdm
 
@@ -19,6 +24,9 @@ from tqdm.auto import tqdm
 TIMEOUT_S = 15.0
 #: Waits between attempts, in seconds; an attempt that got further than any starts them anew.
 BACKOFF_S = (1.0, 3.0)
+#: Minutes that a place gets for a file, unless HW1_DOWNLOAD_MINUTES says otherwise: a server
+#: that sends a byte now and then is never silent.
+MINUTES = 60.0
 
 _CHUNK = 1 << 16
 _BAR_FROM = 4_000_000
@@ -35,12 +43,21 @@ class _TransientError(DownloadError):
     """May well pass if tried again."""
 
 
+class _OtherVersionError(_TransientError):
+    """The server cannot go on with the file that was begun."""
+
+
+def hidden(target: Path, ending: str) -> Path:
+    """A name beside `target` for what is not finished; no list of photos or files shows it."""
+    return target.with_name(f".{target.name}.{ending}")
+
+
 @contextmanager
 def scratch(target: Path) -> Iterator[Path]:
     """A temporary name beside `target`, for a file or folder; gone when the block ends."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target)
-    temporary = target.with_name(f"{target.name}.tmp-{os.getpid()}")
+    temporary = hidden(target, f"tmp-{os.getpid()}")
     _remove(temporary)
     try:
         yield temporary
@@ -68,7 +85,8 @@ def download(
 
     Args:
         url: http, https or file address.
-        target: where to write; what it holds already is taken for the beginning of the file.
+        target: where to write. What it holds already is taken for the beginning of the file;
+            whether it was, the checksum of the whole has to tell.
         size: bytes expected, where known; another announced length is refused unread.
         limit: bytes that no honest answer exceeds; default `size`.
 
@@ -76,61 +94,143 @@ def download(
         DownloadError: the file cannot be had there, with the reason.
         OSError: `target` cannot be written.
     """
+    transfer = _Transfer(url, target, size, limit or size)
     failures, furthest = 0, 0
     while True:
         try:
-            return _attempt(url, target, size, limit or size)
+            return transfer.attempt()
         except _TransientError as error:
-            reached = target.stat().st_size if target.exists() else 0
+            if isinstance(error, _OtherVersionError):
+                os.truncate(target, 0)
+            reached = _size(target)
             failures = 1 if reached > furthest else failures + 1
             furthest = max(furthest, reached)
             if failures > len(BACKOFF_S):
                 raise DownloadError(f"{error} ({failures} attempts)") from error
-            time.sleep(BACKOFF_S[failures - 1])
+            time.sleep(min(BACKOFF_S[failures - 1], transfer.seconds_left()))
 
 
-def _attempt(url: str, target: Path, size: int | None, limit: int | None) -> None:
-    done = target.stat().st_size if target.exists() else 0
-    headers = {"User-Agent": "hw1lib"}
-    if done:
-        headers["Range"] = f"bytes={done}-"
-    with (
-        _network_errors(),
-        urlopen(Request(url, headers=headers), timeout=TIMEOUT_S) as answer,
-    ):
-        if answer.headers.get_content_type() == "text/html":
-            raise DownloadError("sent a web page instead of the file (a log-in or block page?)")
-        resumed = answer.status == 206 if done else False
-        done = done if resumed else 0
-        length = answer.headers.get("Content-Length")
-        total = done + int(length) if length and length.isdecimal() else None
-        if size and total and total != size:
-            raise DownloadError(f"offers {total:,} bytes where {size:,} are expected")
-        _require_space(target, total or size or 0)
-        with target.open("ab" if resumed else "wb") as file, _bar(target, done, total) as bar:
+class _Transfer:
+    """What one place gives of one file, in as many attempts as it takes."""
+
+    def __init__(self, url: str, target: Path, size: int | None, limit: int | None) -> None:
+        self.url = quote(url, safe="%/:=&?~#+!$,;'@()*[]")  # a mirror's path may be Hebrew
+        self.target, self.size, self.limit = target, size, limit
+        self.minutes = _minutes()
+        self.deadline = time.monotonic() + 60 * self.minutes
+        self.etag: str | None = None  # of the version begun
+
+    def seconds_left(self) -> float:
+        if (left := self.deadline - time.monotonic()) > 0:
+            return left
+        raise DownloadError(
+            f"was not done after {self.minutes:g} min; the next run goes on from there, and "
+            "HW1_DOWNLOAD_MINUTES gives it more time"
+        )
+
+    def attempt(self) -> None:
+        done = _size(self.target)
+        if self.size and done == self.size:
+            return
+        if self.limit and done > self.limit:
+            done = 0
+        with _network_errors(self.url, done), self._answer(done) as answer:
+            if answer.headers.get_content_type() == "text/html":
+                host = urlsplit(answer.url).hostname
+                raise DownloadError(
+                    f"{host} sent a web page instead of the file (a log-in or block page?)"
+                )
+            done, total = self._agree(answer, done)
+            _require_space(self.target, (total or 0) - done)
+            self._receive(answer, done, total)
+
+    def _answer(self, done: int) -> http.client.HTTPResponse:
+        """What the server answers; a thread waits for it, since the headers may trickle."""
+        headers = {"User-Agent": "hw1lib"}
+        if done:
+            headers["Range"] = f"bytes={done}-"
+            if self.etag:
+                headers["If-Range"] = self.etag  # of another version, send the whole
+        request = Request(self.url, headers=headers)
+        answers = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(urlopen(request, timeout=TIMEOUT_S))
+            except Exception as error:
+                answers.put(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        while True:
+            with suppress(queue.Empty):
+                answer = answers.get(timeout=self.seconds_left())
+                break
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _agree(self, answer: http.client.HTTPResponse, done: int) -> tuple[int, int | None]:
+        """Where the answer begins and the whole file's size, if they fit what was asked for."""
+        etag = answer.headers.get("ETag", "W/")
+        etag = None if etag.startswith("W/") else etag  # a weak one allows differences
+        if done and answer.status == 206:
+            span = re.match(r"bytes (\d+)-\d+/(\d+)$", answer.headers.get("Content-Range", ""))
+            if not span or int(span[1]) != done or (self.etag and etag and self.etag != etag):
+                raise _OtherVersionError("does not go on with the file that was begun")
+            total = int(span[2])
+        else:
+            done, length = 0, answer.headers.get("Content-Length", "")
+            total = int(length) if length.isdecimal() else None
+        if self.size and total and total != self.size:
+            raise DownloadError(f"offers {total:,} bytes where {self.size:,} are expected")
+        self.etag = etag or self.etag
+        return done, total or self.size
+
+    def _receive(self, answer: http.client.HTTPResponse, done: int, total: int | None) -> None:
+        with (
+            self.target.open("ab" if done else "wb") as file,
+            _bar(self.target, done, total) as bar,
+        ):
             while chunk := answer.read1(_CHUNK):
+                self.seconds_left()
                 file.write(chunk)
                 done += len(chunk)
                 bar.update(len(chunk))
-                if limit and done > limit:
-                    raise DownloadError(f"sends more than the {limit:,} bytes expected")
-    if total and done < total:
-        raise _TransientError(f"the connection ended after {done:,} of {total:,} bytes")
+                if self.limit and done > self.limit:
+                    raise DownloadError(f"sends more than the {self.limit:,} bytes expected")
+        if total and done < total:
+            raise _TransientError(f"the connection ended after {done:,} of {total:,} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _minutes() -> float:
+    asked = os.environ.get("HW1_DOWNLOAD_MINUTES") or MINUTES
+    with suppress(ValueError):
+        if 0 < (minutes := float(asked)) < 1e5:
+            return minutes
+    raise DownloadError(f"HW1_DOWNLOAD_MINUTES={asked}: expected a number of minutes above 0")
 
 
 @contextmanager
-def _network_errors() -> Iterator[None]:
+def _network_errors(url: str, done: int) -> Iterator[None]:
     """Turn what can go wrong on the wire, and only that, into DownloadError."""
     try:
         yield
     except HTTPError as error:
+        if error.code == 416 and done:
+            raise _OtherVersionError("has no such part of the file") from error
         kind = _TransientError if error.code in _BUSY else DownloadError
-        raise kind(f"answered {error.code} {error.reason}") from error
+        reason = str(error.reason).partition("\n")[0]
+        raise kind(f"answered {error.code} {reason}{_by_proxy(url)}") from error
     except URLError as error:
-        raise _why_not_reached(error.reason) from error
+        kind, reason = _why_not_reached(error.reason)
+        raise kind(reason + _by_proxy(url)) from error
     except TimeoutError as error:
-        raise _TransientError(f"fell silent for {TIMEOUT_S:g} s") from error
-    except http.client.InvalidURL as error:
+        raise _TransientError(f"fell silent for {TIMEOUT_S:g} s{_by_proxy(url)}") from error
+    except (http.client.InvalidURL, ValueError) as error:  # the site's, or the proxy's
         raise DownloadError(f"not an address: {error}") from error
     except (ConnectionError, http.client.HTTPException, ssl.SSLError) as error:
         raise _TransientError(f"the connection broke ({type(error).__name__})") from error
@@ -140,18 +240,28 @@ def _network_errors() -> Iterator[None]:
         raise _TransientError(f"the network went away ({error.strerror})") from error
 
 
-def _why_not_reached(reason: object) -> DownloadError:
+def _why_not_reached(reason: object) -> tuple[type[DownloadError], str]:
     if isinstance(reason, socket.gaierror):
-        return DownloadError("its name does not resolve (no internet connection?)")
+        return DownloadError, "its name does not resolve (no internet connection?)"
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return DownloadError(f"its certificate is not trusted: {reason.verify_message}")
+        return DownloadError, f"its certificate is not trusted: {reason.verify_message}"
     if isinstance(reason, ConnectionRefusedError):
-        return DownloadError("refused the connection")
+        return DownloadError, "refused the connection"
     if isinstance(reason, ConnectionError | ssl.SSLError):
-        return _TransientError(f"the connection broke ({type(reason).__name__})")
+        return _TransientError, f"the connection broke ({type(reason).__name__})"
     if isinstance(reason, TimeoutError):  # TCP has knocked several times by now
-        return DownloadError(f"did not answer within {TIMEOUT_S:g} s")
-    return DownloadError(f"cannot be reached: {reason}")
+        return DownloadError, f"did not answer within {TIMEOUT_S:g} s"
+    return DownloadError, f"cannot be reached: {reason}"
+
+
+def _by_proxy(url: str) -> str:
+    """The proxy on the way, if there is one: what failed may be it, and not the site."""
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(parts.hostname or ""):
+        return ""
+    host = proxy.rpartition("//")[2].rpartition("@")[2]  # without its password
+    return f" by way of the proxy {host} (set by {parts.scheme}_proxy)"
 
 
 def _require_space(target: Path, size: int) -> None:
@@ -165,7 +275,7 @@ def _require_space(target: Path, size: int) -> None:
 def _bar(target: Path, done: int, total: int | None) -> tqdm:
     small = total is not None and total < _BAR_FROM
     return tqdm(
-        desc=target.name.split(".tmp-")[0],
+        desc=re.sub(r"^\.|\.(part|tmp-\d+)$", "", target.name),
         initial=done,
         total=total,
         unit="B",
@@ -176,7 +286,7 @@ def _bar(target: Path, done: int, total: int | None) -> tqdm:
 
 def _sweep(target: Path) -> None:
     """Remove what killed processes left; a live one touches its file more often than hourly."""
-    for leftover in target.parent.glob(f"{target.name}.tmp-*"):
+    for leftover in target.parent.glob(glob.escape(f".{target.name}.tmp-") + "*"):
         with suppress(OSError):  # another process may sweep too
             if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
                 _remove(leftover)

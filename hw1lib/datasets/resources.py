@@ -15,14 +15,15 @@ import shutil
 import tarfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from hw1lib.datasets.download import DownloadError, download, replacing, scratch
+from hw1lib.datasets.download import DownloadError, download, replacing
+from hw1lib.datasets.partial import forget, resumable
 from hw1lib.datasets.verify import Ledger, WrongContentError, require
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ PHOTO_FOLDERS = ("birds", "dogs")
 
 #: Bytes that neither the Grocery archive nor its content exceeds (120 and 121 MB).
 _ARCHIVE_LIMIT = 400_000_000
+
+#: Files that Windows puts into folders of photos.
+_OF_THE_SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 
 
 class ResourceError(RuntimeError):
@@ -295,13 +299,21 @@ def _find_grocery(resource: Resource) -> Source:
             [f"Python {platform.python_version()} has no tarfile.data_filter to unpack with"],
             "use Python 3.10.12, 3.11.4 or newer",
         )
+
+    def unpack(path: Path) -> None:
+        with replacing(target) as temporary:
+            _unpack(path, temporary)
+            require(temporary / "dataset", archive.checksum, archive.name)
+            if target.exists() and _ledger().problem(target / "dataset", archive.checksum):
+                _set_aside(target)
+
     for place in _places(archive):
-        with _attempting(place, tried), _local(place, archive) as path:
-            with replacing(target) as temporary:
-                _unpack(path, temporary)
-                require(temporary / "dataset", archive.checksum, archive.name)
-                if target.exists() and _ledger().problem(target / "dataset", archive.checksum):
-                    _set_aside(target)
+        with _attempting(place, tried):
+            if isinstance(place.address, Path):
+                unpack(_existing(place.address))
+            else:
+                _download(place.address, archive, data_folder() / archive.name, unpack)
+            forget(data_folder() / archive.name)
             _ledger().remember_verified(target / "dataset", archive.checksum)
             return _found(resource, target / "dataset", [place.origin])
     raise _missing(resource, tried)
@@ -349,7 +361,7 @@ def _own_photos(resource: Resource, kind: str) -> list[Path]:
         return []
     return [
         path
-        for path in sorted(folder.iterdir())
+        for path in image_files(folder)
         if not (
             path.name in defaults and not _ledger().problem(path, defaults[path.name].checksum)
         )
@@ -357,9 +369,20 @@ def _own_photos(resource: Resource, kind: str) -> list[Path]:
     ]
 
 
+def image_files(folder: Path) -> list[Path]:
+    """What a person put into a folder of photos, by name: nothing hidden, no plain folders.
+
+    A folder that is named like a file is listed, for whoever reads it to complain of.
+    """
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if not (path.name.startswith(".") or path.name.lower() in _OF_THE_SYSTEM)
+        and (path.is_file() or not path.exists() or (path.is_dir() and path.suffix))
+    ]
+
+
 def _is_image(path: Path) -> bool:
-    if path.name.startswith(".") or ".tmp-" in path.name or not path.is_file():
-        return False
     from PIL import Image  # only where a student's files are to be judged
 
     try:
@@ -422,14 +445,20 @@ def _fetch(resource: Resource, file: File, target: Path) -> str:
         if not (why := _ledger().problem(target, file.checksum)):
             return "data"
         tried.append(_Failure(_Place("data", target), why))
+
+    def take(path: Path) -> None:
+        require(path, file.checksum, file.name)
+        path.replace(target)
+
     for place in _places(file):
         with _attempting(place, tried):
-            with replacing(target) as temporary:
-                if isinstance(place.address, Path):
+            if isinstance(place.address, Path):
+                with replacing(target) as temporary:
                     shutil.copyfile(_existing(place.address), temporary)
-                else:
-                    download(place.address, temporary, size=file.size)
-                require(temporary, file.checksum, file.name)
+                    require(temporary, file.checksum, file.name)
+            else:
+                _download(place.address, file, target, take)
+            forget(target)
             _ledger().remember_verified(target, file.checksum)
             return place.origin
     raise _missing(resource, tried)
@@ -446,15 +475,20 @@ def _attempting(place: _Place, tried: list[_Failure]) -> Iterator[None]:
             logger.warning("%s: %s", place, error)
 
 
-@contextmanager
-def _local(place: _Place, archive: File) -> Iterator[Path]:
-    """A path to the archive; a downloaded one is gone after the block."""
-    if isinstance(place.address, Path):
-        yield _existing(place.address)
-        return
-    with scratch(data_folder() / archive.name) as path:
-        download(place.address, path, limit=_ARCHIVE_LIMIT)
-        yield path
+def _download(url: str, file: File, beside: Path, take: Callable[[Path], None]) -> None:
+    """Hand a downloaded file to `take`; one it refuses is fetched anew if it was resumed."""
+    with resumable(beside) as partial:
+        resumed = partial.exists() and partial.stat().st_size > 0
+        while True:
+            download(url, partial, size=file.size, limit=file.size or _ARCHIVE_LIMIT)
+            try:
+                take(partial)
+                break
+            except WrongContentError:
+                os.truncate(partial, 0)
+                if not resumed:
+                    raise
+                resumed = False
 
 
 def _existing(path: Path) -> Path:
