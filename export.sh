@@ -7,9 +7,11 @@ for argument in "$@"; do
   case $argument in
     -h | --help) # needs no package, so installs none
       python=$(find_python)
-      PYTHONPATH=$root exec "$python" -m hw1lib.submission --help
+      exec "$python" -I -c 'import runpy, sys; sys.path.append(sys.argv.pop(1))
+runpy.run_module("hw1lib.submission", run_name="__main__")' "$root" "$@"
       ;;
   esac
 done
 prepare_venv
-exec "$venv/bin/python" -I -m hw1lib.submission "$@"
+# -B: on a full disk Python would write half a .pyc, which the next run could not load.
+exec "$venv/bin/python" -I -B -m hw1lib.submission "$@"

@@ -7,4 +7,4 @@ set -euo pipefail
 
 prepare_venv
 cd "$root"
-exec "$venv/bin/python" -m pytest "$@"
+exec "$venv/bin/python" -I -m pytest "$@"

@@ -4,7 +4,8 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
 stamp=$venv/hw1-made-from # "unfinished", or all that this .venv was made from
-unset PYTHONPATH PYTHONHOME # neither may bring in packages that requirements.txt does not name
+# Neither these nor files of the current folder (hence python -I) may stand in for a package.
+unset PYTHONPATH PYTHONHOME
 
 explain() { printf '\n%s\n' "$*" >&2; }
 
@@ -20,8 +21,9 @@ find_python() {
   candidates=(python3 python3.14 python3.13 python3.12 python3.11 python3.10 python)
   [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
   for candidate in "${candidates[@]}"; do
-    "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 || continue
-    if "$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    "$candidate" -I -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 ||
+      continue
+    if "$candidate" -I -c 'import ensurepip, venv' >/dev/null 2>&1; then
       printf '%s' "$candidate"
       return
     fi
@@ -36,11 +38,44 @@ find_python() {
 # Makes .venv when there is none, when it is unfinished or broken or was made elsewhere; brings it
 # up to date when requirements.txt or pyproject.toml changed; otherwise does nothing.
 prepare_venv() {
-  local wanted made python
+  local wanted
   wanted=$(printf '%s\n' "$root" && cat "$root/requirements.txt" "$root/pyproject.toml")
-  made=$(cat "$stamp" 2>/dev/null || true)
-  if [ "$made" = "$wanted" ] && [ -x "$venv/bin/python" ]; then return; fi
+  if is_ready; then return; fi
+  exec 9<"$root/requirements.txt"
+  await_turn
+  is_ready || make_venv
+  exec 9<&-
+}
 
+# Running it also finds what a stamp cannot know: a Python that an upgrade of the system took
+# away, one of another machine, packages that were deleted.
+is_ready() {
+  [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] &&
+    "$venv/bin/python" -I -B -c 'import hw1lib' >/dev/null 2>&1
+}
+
+# Waits while another run makes .venv. The lock is the operating system's, on the open file 9: it
+# is free when the last process that has the file open is gone, be it a pip whose script was
+# killed. macOS has no command for it, so Python takes the lock and leaves it with this shell.
+await_turn() {
+  local python=$venv/bin/python
+  "$python" -I -c '' >/dev/null 2>&1 || python=$(find_python)
+  "$python" -I -c '
+import fcntl, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("Another run is making .venv at this moment: waiting for it", flush=True)
+    fcntl.flock(9, fcntl.LOCK_EX)
+except OSError:
+    pass  # a network drive without locks: as if alone
+'
+}
+
+make_venv() {
+  local made python
+  made=$(cat "$stamp" 2>/dev/null || true)
   SECONDS=0
   if is_usable "$made"; then
     echo "Bringing .venv up to date with requirements.txt"
@@ -51,7 +86,7 @@ prepare_venv() {
     made=unfinished
     { rm -rf "$venv" && mkdir "$venv" && echo unfinished >"$stamp"; } ||
       stop "$venv cannot be written: move the project to a folder of yours and run again."
-    "$python" -m venv "$venv" || stop "$python could not make $venv; its own words are above."
+    "$python" -I -m venv "$venv" || stop "$python could not make $venv; its own words are above."
   fi
   echo unfinished >"$stamp"
   if ! install; then
@@ -68,7 +103,7 @@ is_usable() {
     '' | "$root" | "$root"$'\n'*) ;;
     *) return 1 ;;
   esac
-  "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
+  "$venv/bin/python" -I -c 'import pip, sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
 }
 
 install() {
@@ -95,5 +130,5 @@ install() {
 pip_install() {
   local quiet=--quiet
   [ ! -t 3 ] || quiet= # its progress bars are for a person
-  PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -m pip install $quiet "$@"
+  PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -I -m pip install $quiet "$@"
 }

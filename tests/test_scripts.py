@@ -4,10 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.disks import read_only
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("bash", "env", "dirname", "cat", "rm", "mkdir", "cp", "sleep")
@@ -15,14 +19,17 @@ TOOLS = ("bash", "env", "dirname", "cat", "rm", "mkdir", "cp", "sleep")
 # Answers as Python would to what the scripts ask, and writes down what it was asked to do.
 PYTHON = """#!/usr/bin/env bash
 case "$*" in
+  *fcntl*) exec "$REAL_PYTHON" "$@" ;;
   *version_info*) [ ! -e "$STUB/too-old" ] ;;
   *ensurepip*) [ ! -e "$STUB/no-venv-module" ] ;;
   --version) echo Python 3.11.7 ;;
-  "-m venv "*) echo venv >>"$STUB/log"; mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-  "-m pip install "*)
+  "-I -m venv "*) echo venv >>"$STUB/log"; mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+  "-I -m pip install "*)
     echo "pip $*" >>"$STUB/log"
-    if [ -e "$STUB/pip-hangs" ]; then sleep 60; fi
-    if [ -e "$STUB/pip-fails" ]; then cat "$STUB/pip-fails" >&2; exit 1; fi ;;
+    while [ -e "$STUB/pip-hangs" ]; do sleep 0.1; done
+    if [ -e "$STUB/pip-fails" ]; then cat "$STUB/pip-fails" >&2; exit 1; fi
+    rm -f "$STUB/no-hw1lib" ;;
+  *"import hw1lib"*) [ ! -e "$STUB/no-hw1lib" ] ;;
   *) echo "$PWD: $*" ;;
 esac
 """
@@ -44,6 +51,7 @@ class Machine:
         (self.project / "requirements.txt").write_text("torch==2.14.0\n")
         (self.project / "pyproject.toml").write_text("[project]\n")
         self.env = {"PATH": str(self.bin), "STUB": str(self.stub)}
+        self.env["REAL_PYTHON"] = sys.executable
         self.add_python("python3")
 
     @property
@@ -77,6 +85,29 @@ class Machine:
             **kwargs,
         )
 
+    def start_hanging(self) -> subprocess.Popen:
+        """A set-up in a process group of its own whose pip hangs until that fact is gone."""
+        self.set("pip-hangs")
+        process = subprocess.Popen(
+            [self.project / "test.sh"],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.wait_until(lambda: "pip" in "".join(self.asked()))
+        return process
+
+    def let_pip_end(self) -> None:
+        (self.stub / "pip-hangs").unlink()
+
+    @staticmethod
+    def wait_until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
 
 @pytest.fixture
 def machine(tmp_path):
@@ -94,7 +125,7 @@ def test_first_run_makes_the_environment_and_the_second_goes_straight_on(machine
 
     second = machine.run("export.sh", "123456789", "--strict")
     assert machine.asked() == []
-    assert second.stdout.endswith(": -I -m hw1lib.submission 123456789 --strict\n")
+    assert second.stdout.endswith(": -I -B -m hw1lib.submission 123456789 --strict\n")
     assert len(second.stdout.splitlines()) == 1
 
 
@@ -125,22 +156,61 @@ def test_a_changed_requirement_is_installed_into_the_same_environment(machine, n
 
 
 def test_an_installation_that_was_killed_is_made_afresh(machine):
-    machine.set("pip-hangs")
-    process = subprocess.Popen(
-        [machine.project / "test.sh"],
-        env=machine.env,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 20
-    while "pip" not in "".join(machine.asked()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    process = machine.start_hanging()
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    (machine.stub / "pip-hangs").unlink()
-
+    process.communicate()
+    machine.let_pip_end()
     assert machine.run("test.sh").returncode == 0
     assert machine.asked()[0] == "venv"
+
+
+def test_a_second_set_up_waits_for_the_first_and_says_so(machine):
+    first = machine.start_hanging()
+    second = subprocess.Popen(
+        [machine.project / "export.sh"], env=machine.env, stdout=subprocess.PIPE, text=True
+    )
+    assert "Another run is making .venv" in second.stdout.readline()
+    assert machine.asked() == []
+    machine.let_pip_end()
+    assert ".venv is ready" in first.communicate(timeout=20)[0]
+    assert second.communicate(timeout=20)[0].endswith("-m hw1lib.submission\n")
+    assert second.returncode == 0
+    (project,) = machine.asked()
+    assert project.endswith(f"-e {machine.project}")  # the rest of the first
+
+
+def test_a_set_up_waits_for_the_pip_of_one_that_was_killed_and_then_starts_afresh(machine):
+    first = machine.start_hanging()
+    first.kill()
+    second = subprocess.Popen(
+        [machine.project / "export.sh"], env=machine.env, stdout=subprocess.PIPE, text=True
+    )
+    assert "Another run is making .venv" in second.stdout.readline()
+    machine.let_pip_end()
+    assert second.communicate(timeout=20)[0].endswith("-m hw1lib.submission\n")
+    first.communicate()
+    project, made, *_ = machine.asked()
+    assert project.endswith(f"-e {machine.project}")  # the rest of the first
+    assert made == "venv"
+
+
+def test_an_interruption_ends_the_wait_and_starts_nothing(machine):
+    first = machine.start_hanging()
+    second = subprocess.Popen(
+        [machine.project / "export.sh"],
+        env=machine.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert "Another run is making .venv" in second.stdout.readline()
+    os.killpg(second.pid, signal.SIGINT)
+    assert second.communicate(timeout=20) == ("", "")
+    assert second.returncode == -signal.SIGINT
+    machine.let_pip_end()
+    first.communicate(timeout=20)
 
 
 def test_an_environment_that_came_from_another_folder_is_made_afresh(machine, tmp_path):
@@ -151,12 +221,30 @@ def test_an_environment_that_came_from_another_folder_is_made_afresh(machine, tm
     assert machine.asked()[0] == "venv"
 
 
-def test_an_environment_whose_python_is_gone_is_made_afresh(machine):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        Path.unlink,
+        lambda python: python.unlink() or python.symlink_to("/another/machine/python3"),
+        lambda python: python.write_bytes(b"\x7fELF of another machine"),
+    ],
+    ids=["gone", "another machine's link", "another machine's program"],
+)
+def test_an_environment_whose_python_does_not_run_is_made_afresh(machine, spoil):
     machine.run("test.sh")
     machine.asked()
-    (machine.project / ".venv/bin/python").unlink()
+    spoil(machine.project / ".venv/bin/python")
     assert machine.run("test.sh").returncode == 0
     assert machine.asked()[0] == "venv"
+
+
+def test_an_environment_without_its_packages_gets_them_again(machine):
+    machine.run("test.sh")
+    machine.asked()
+    machine.set("no-hw1lib")
+    assert machine.run("test.sh").returncode == 0
+    requirements, _ = machine.asked()
+    assert requirements.endswith(f"-r {machine.project}/requirements.txt")
 
 
 def test_an_environment_that_a_student_made_is_added_to(machine):
@@ -237,8 +325,50 @@ def test_an_unfit_python_is_named_with_a_way_on(machine, fact, sentence):
     assert not (machine.project / ".venv").exists()
 
 
-def test_help_installs_nothing(machine):
-    done = machine.run("export.sh", "--strict", "--help")
-    assert done.stdout.endswith("-m hw1lib.submission --help\n")
+def test_a_project_folder_that_cannot_be_written_is_named(machine):
+    machine.env["PATH"] += f":{os.environ['PATH']}"
+    command = read_only(machine.project, machine.project / "export.sh")
+    failed = subprocess.run(command, env=machine.env, capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr.endswith(
+        f"{machine.project}/.venv cannot be written: move the project to a folder of yours and "
+        "run again.\n"
+    )
     assert machine.asked() == []
+
+
+# One that a file of the current folder leads astray must not be believed to be unfit.
+PASSES_ON = """#!/usr/bin/env bash
+case "$*" in
+  "-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+  "-I -m pip install "* | "-I -B -m hw1lib.submission" | *"import hw1lib"*)
+    exec "$REAL_PYTHON" -I -c "import typing, random, pip" ;;
+  *) exec "$REAL_PYTHON" "$@" ;;
+esac
+"""
+
+
+def test_no_file_of_the_current_folder_stands_in_for_a_module(machine, tmp_path):
+    machine.add_python("python3", PASSES_ON)
+    hostile = tmp_path / "hostile"
+    hostile.mkdir()
+    for name in ("typing", "random", "venv", "ensurepip", "fcntl", "argparse", "hw1lib"):
+        (hostile / f"{name}.py").write_text("raise SystemExit('the wrong file was imported')")
+    machine.env["PYTHONPATH"] = str(hostile)
+    done = machine.run("export.sh", cwd=hostile)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ".venv is ready" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [(["--strict", "--help"], "Make the three files"), (["check", "-h"], "Check submissions")],
+)
+def test_help_installs_nothing_and_needs_no_package(machine, tmp_path, arguments, shown):
+    machine.env["PYTHON"] = sys.executable
+    (tmp_path / "argparse.py").write_text("raise SystemExit('the wrong file was imported')")
+    shutil.copytree(PROJECT_ROOT / "hw1lib", machine.project / "hw1lib", dirs_exist_ok=True)
+    done = machine.run("export.sh", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert shown in done.stdout
     assert not (machine.project / ".venv").exists()

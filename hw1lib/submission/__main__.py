@@ -1,6 +1,7 @@
 """The command behind export.sh: `python -m hw1lib.submission --help`."""
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -26,15 +27,19 @@ marked STAND-IN throughout and its files go to draft/ instead."""
 EPILOG = """\
 examples:
   ./export.sh                        IDs from the notebook's cell STUDENT_IDS
-  ./export.sh 123456789 987654321    these IDs, whatever that cell says
-  ./export.sh --strict 123456789     the real thing or nothing
+  ./export.sh 123456782 987654324    these IDs, whatever that cell says
+  ./export.sh --strict 123456782     the real thing or nothing
   HW1_STANDIN=always ./export.sh     a quick draft of everything, no download
+  ./export.sh check submission/      is it fine to hand in? ./export.sh check -h says more
 
 environment:
   HW1_MIRROR   folder or address with the data files, flat, under their own names;
                asked before the files' own sites
   HW1_STANDIN  always: only stand-ins; never: as --strict; or some of mnist,grocery,photos,vgg16
   HW1_DATA     folder of the data (default: data/)
+  HW1_RECIPE   how the CNN is trained: default, full, draft
+  HW1_DOWNLOAD_MINUTES  how long one place may take over one file (default: 60)
+  HW1_CELL_TIMEOUT  as --cell-timeout
   PYTHON       the Python to make .venv with (default: the first of 3.10 or newer)
 
 exit status:
@@ -42,25 +47,36 @@ exit status:
   1    failed: the last lines say why; a failed notebook is kept in build/
   2    wrong arguments or student IDs
   3    data missing that no stand-in may replace
-  130  interrupted
+  130  interrupted (143: by a request to terminate)
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    args = _parser().parse_args(arguments)
-    from hw1lib.submission import (
-        build,
-    )  # slow to import: --help and a usage error need not wait
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["check"]:
+        from hw1lib.submission.check import command
 
+        return command.main(arguments[1:])
+    args = _parser().parse_args(arguments)
     try:
+        # Slow to import: --help and a usage error need not wait.
+        from hw1lib.submission import build
+
         build.export(
             args.notebook,
             args.ids,
             output=args.output,
             strict=args.strict,
             in_place=args.in_place,
+            cell_timeout=args.cell_timeout,
             started=STARTED,
+        )
+    except (ImportError, EOFError) as error:  # the latter from half a .pyc
+        return _say(
+            f"A package is missing or damaged: {error}. Delete the folder .venv, which is made "
+            "anew, and the folders __pycache__ in hw1lib, and run again.",
+            1,
         )
     except build.IdError as error:
         return _say(error, 2)
@@ -91,6 +107,13 @@ def _parser() -> argparse.ArgumentParser:
         help="also write results (and the IDs given here) back to the notebook",
     )
     add(
+        "--cell-timeout",
+        type=_seconds,
+        default=os.environ.get("HW1_CELL_TIMEOUT") or None,  # argparse checks a text too
+        metavar="SECONDS",
+        help="fail when a cell runs for longer (default: wait for ever)",
+    )
+    add(
         "--notebook",
         type=Path,
         default=PROJECT_ROOT / "HW1.ipynb",
@@ -107,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _seconds(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 1e6):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 1 to 999999")
+    return int(text)
+
+
 def _say(error: object, status: int) -> int:
     print(f"\n{error}", file=sys.stderr)
     return status
@@ -116,15 +145,24 @@ def _command() -> int:
     sys.stdout.reconfigure(line_buffering=True, errors="replace")
     # jsonschema would take 0.9 s to build a grammar of IRIs, of which a notebook has none.
     sys.modules.setdefault("rfc3987_syntax", None)
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in _STOPPED:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as it is in the background
+            signal.signal(number, _stop)
     try:
         return main()
-    except KeyboardInterrupt:
-        return _say("Interrupted: nothing was changed.", 128 + signal.SIGINT)
+    except _Stop as stop:
+        return _say(f"{_STOPPED[stop.code]}: nothing was changed.", 128 + stop.code)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+_STOPPED = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
+
+
+class _Stop(SystemExit):
+    """A signal. asyncio would make a KeyboardInterrupt a request that a task may miss."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _Stop(number)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Executes a notebook, first cell to last, in a fresh kernel of this interpreter."""
 
 import asyncio
+import os
 import re
 import resource
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,12 +14,17 @@ from typing import Any
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+
+from hw1lib.submission.check.executed import forget_executed, is_run, note_executed
 
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _TITLE_END = 72
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_NO_MEMORY = re.compile(r"MemoryError|out of memory|allocate memory", re.IGNORECASE)
+_CLOSE_OTHERS = "close other programs and run the export again."
+_START_S = 300.0  # a cold, old disk takes a minute
 
 
 class ExportError(RuntimeError):
@@ -30,25 +37,27 @@ def execute(
     cwd: Path,
     env: Mapping[str, str],
     scratch: Path,
+    cell_timeout: int | None = None,
     on_start: Callable[[], None] = lambda: None,
 ) -> int:
     """Execute a notebook in place, printing each cell's title, progress and time.
 
-    Nothing of the user's own Jupyter or IPython set-up takes part, and no time of day is kept:
-    two runs of the same code leave the same notebook.
+    Nothing of the user's own Python, Jupyter or IPython set-up takes part, and no time of day
+    is kept: two runs of the same code leave the same notebook.
 
     Args:
         notebook: changed in place; after an error it holds the outputs up to that point.
         cwd: the kernel's working folder.
-        env: the kernel's environment.
+        env: the kernel's environment; what it says to Python itself is left out.
         scratch: an existing folder for what the kernel needs while it runs.
+        cell_timeout: seconds after which a cell is taken to hang; None waits for ever.
         on_start: called when the kernel is ready, before the first cell.
 
     Returns:
         The kernel's peak resident memory, in bytes.
 
     Raises:
-        ExportError: a cell raised, or the kernel died.
+        ExportError: a cell raised or took too long, or the kernel did not start, or died.
     """
     kernel = AsyncKernelManager(
         kernel_name="python3",
@@ -60,7 +69,8 @@ def execute(
     client = _Client(
         notebook,
         km=kernel,
-        timeout=None,
+        timeout=cell_timeout,
+        startup_timeout=10**9,  # it is counted on a clock that may jump; ours is not
         record_timing=False,
         coalesce_streams=True,
         store_widget_state=False,
@@ -69,19 +79,24 @@ def execute(
     own = {
         "IPYTHONDIR": str(scratch / "ipython"),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYTHONDONTWRITEBYTECODE": "1",  # as -B in export.sh
     }
+    # PYTHONPATH may hold another torch, PYTHONSTARTUP anything.
+    others = {name: value for name, value in env.items() if not name.startswith("PYTHON")}
     _forget_results(notebook)
     try:
-        asyncio.run(client.async_execute(cwd=str(cwd), env={**env, **own}))
+        asyncio.run(client.async_execute(cwd=str(cwd), env=others | own))
     except CellExecutionError as error:
-        raise ExportError(client.describe(_last_lines(error))) from None
-    except DeadKernelError:
+        raise ExportError(client.describe(_why_it_raised(error))) from None
+    except CellTimeoutError:
         raise ExportError(
             client.describe(
-                "The kernel died. Most often the memory ran out: close other programs and "
-                "run the export again."
+                f"It took more than the {cell_timeout} s that --cell-timeout (or "
+                "HW1_CELL_TIMEOUT) allows a cell. If it was at work, allow more."
             )
         ) from None
+    except DeadKernelError:
+        raise ExportError(client.describe(_why_it_died(client.kernel_status))) from None
     return client.peak_memory or _peak_of_children()
 
 
@@ -91,7 +106,8 @@ class _Client(NotebookClient):
     def __init__(self, nb: NotebookNode, **kwargs: Any) -> None:
         super().__init__(nb, **kwargs)
         self.peak_memory: int | None = None
-        self._total = sum(_is_run(cell) for cell in nb.cells)
+        self.kernel_status: int | None = None  # of a kernel that died, as subprocess has it
+        self._total = sum(is_run(cell) for cell in nb.cells)
         self._number = 0
         self._cell: NotebookNode | None = None
         self._line = ""  # what the terminal's last line shows
@@ -111,21 +127,39 @@ class _Client(NotebookClient):
         self.shutdown_kernel = "immediate"
         try:
             await self.async_start_new_kernel(**kwargs)
-            await self.async_start_new_kernel_client()
+            await self._connect()
             yield
             self.peak_memory = _peak_of(self.km.provisioner.pid)
             self.shutdown_kernel = "graceful"
         finally:
-            await self._async_cleanup_kernel()
+            if self.km is not None:  # else a start that failed has cleaned up
+                await self._async_cleanup_kernel()
+
+    async def _connect(self) -> None:
+        # asyncio.wait_for could swallow an interruption that comes as the kernel gets ready.
+        alarm = asyncio.get_running_loop().call_later(
+            _START_S, os.kill, self.km.provisioner.pid, signal.SIGKILL
+        )
+        try:
+            await self.async_start_new_kernel_client()
+        except RuntimeError:
+            raise ExportError(
+                "The kernel, which runs the cells, did not start; its own words, if any, are "
+                "above. Delete the folder .venv, which is made anew, and run the export again. "
+                "A firewall must let the computer talk to itself (127.0.0.1)."
+            ) from None
+        finally:
+            alarm.cancel()
 
     async def async_execute_cell(
         self, cell: NotebookNode, cell_index: int, **kwargs: Any
     ) -> NotebookNode:
-        if not _is_run(cell):
+        if not is_run(cell):
             if cell.cell_type == "markdown":
                 _print_headings(cell.source)
             return cell
         self._cell = cell
+        note_executed(self.nb, cell)
         self._number += 1
         self._start_line(_title(cell))
         started = time.perf_counter()
@@ -135,6 +169,7 @@ class _Client(NotebookClient):
             # The inherited method takes being cancelled for a dead kernel.
             if await self.km.is_alive():
                 raise asyncio.CancelledError from None
+            self.kernel_status = await self.km.provisioner.poll()
             raise
         finally:
             self._end_line(time.perf_counter() - started)
@@ -175,10 +210,6 @@ def _peak_of_children() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
-def _is_run(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and bool(cell.source.strip())
-
-
 def _print_headings(markdown: str) -> None:
     for heading in _HEADING.findall(markdown):
         print(f"\n{heading}")
@@ -192,12 +223,24 @@ def _shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _last_lines(error: CellExecutionError) -> str:
-    lines = _ANSI.sub("", str(error.traceback)).rstrip().splitlines()
-    return "\n".join(lines[-12:])
+def _why_it_raised(error: CellExecutionError) -> str:
+    lines = _ANSI.sub("", str(error.traceback)).rstrip().splitlines()[-12:]
+    if _NO_MEMORY.search(f"{error.ename}: {error.evalue}"):
+        lines.append(f"\nThe memory ran out: {_CLOSE_OTHERS}")
+    return "\n".join(lines)
+
+
+def _why_it_died(status: int | None) -> str:
+    if status is not None and status >= 0:
+        return f"The cell ended the kernel, with exit status {status}: let it raise instead."
+    if status in (None, -signal.SIGKILL):
+        return f"The kernel was killed. Most often the memory ran out: {_CLOSE_OTHERS}"
+    what = signal.strsignal(-status)
+    return f"The kernel crashed ({what}). If a second run does so too, the cell above is why."
 
 
 def _forget_results(notebook: NotebookNode) -> None:
+    forget_executed(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

@@ -40,11 +40,27 @@ def parse_ids(ids: Sequence[str]) -> tuple[str, ...]:
         if not (isinstance(student_id, str) and _ID.fullmatch(student_id)):
             raise IdError(
                 f"ID {number} is {student_id!r}: write a text of 5 to 9 digits alone, as in "
-                "'123456789'"
+                "'123456782'"
             )
-    if len(set(ids)) < len(ids):
+    if len({_padded(student_id) for student_id in ids}) < len(ids):
         raise IdError(f"both IDs are {ids[0]}: write two different ones, or only one")
     return ids
+
+
+def has_check_digit(student_id: str) -> bool:
+    """Whether the last digit is the one that an Israeli ID with these digits has.
+
+    Other IDs are allowed, so a wrong digit is worth a warning and no more.
+
+    Args:
+        student_id: digits, at most 9; an Israeli ID may be written without its leading zeros.
+    """
+    weighted = (int(digit) * (1 + place % 2) for place, digit in enumerate(_padded(student_id)))
+    return sum(number // 10 + number % 10 for number in weighted) % 10 == 0
+
+
+def _padded(student_id: str) -> str:
+    return student_id.zfill(9)
 
 
 def submission_name(ids: Sequence[str]) -> str:
