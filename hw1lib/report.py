@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import version
+from textwrap import dedent
 
 from IPython.display import HTML, Markdown
 
@@ -14,9 +15,45 @@ RED = "#c00000"
 
 
 def show_source(*objects: object) -> Markdown:
-    """The source of classes and functions, as it runs, in one highlighted block."""
-    code = "\n\n".join(inspect.getsource(o).rstrip() for o in objects)
+    """The source of classes, functions and methods, as it runs, in one highlighted block."""
+    code = "\n\n".join(dedent(inspect.getsource(o)).rstrip() for o in objects)
     return Markdown(f"```python\n{code}\n```")
+
+
+class FiguresStated:
+    """Markdown whose figures programs can read too: the output's metadata carries them."""
+
+    def __init__(self, text: str, figures: dict[str, float]) -> None:
+        self.text = text
+        self.figures = figures
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
+        """Markdown and plain text, and the metadata of the output that shows them."""
+        data = {"text/markdown": self.text, "text/plain": self.text}
+        return data, {"hw1": self.figures}
+
+
+def figures_stated(text: str, **figures: float) -> FiguresStated:
+    """Markdown for the last line of a cell, whose figures `check` finds in the notebook.
+
+    Args:
+        text: what is shown. It has to hold each figure as `as_shown` writes it, so that
+            what a reader and what a program finds cannot differ.
+        figures: by the names that `hw1lib.submission.check` knows: `mnist_test_accuracy`,
+            `cnn_test_accuracy` (shares, 0 to 1) and `cnn_parameters` (a count).
+
+    Raises:
+        ValueError: the text does not show one of the figures.
+    """
+    for name, value in figures.items():
+        if as_shown(value) not in text:
+            raise ValueError(f"the text does not show {name} as {as_shown(value)}: {text!r}")
+    return FiguresStated(text, figures)
+
+
+def as_shown(value: float) -> str:
+    """A count with commas, as in 91,587; any other figure in percent, as in 87.01%."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.2%}"
 
 
 def titled(title: str, *sources: Source) -> str:

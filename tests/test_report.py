@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
 from hw1lib import report
 from hw1lib.activations import sigmoid, tanh
 from hw1lib.datasets.resources import Source
@@ -52,3 +55,18 @@ def test_source_is_shown_as_one_highlighted_block():
 def test_versions_name_what_decides_the_numbers():
     assert "torch 2." in report.versions()
     assert report.versions().startswith("Python 3.")
+
+
+def test_figures_are_published_for_programs_beside_the_text_that_shows_them():
+    shown = report.figures_stated(
+        "**87.01%** with 91,587 parameters", mnist_test_accuracy=0.87012, cnn_parameters=91587
+    )
+    data, metadata = DisplayFormatter().format(shown)
+    assert data["text/markdown"] == "**87.01%** with 91,587 parameters"
+    assert metadata == {"hw1": {"mnist_test_accuracy": 0.87012, "cnn_parameters": 91587}}
+
+
+@pytest.mark.parametrize("text", ["test accuracy 87.10%", "", "0.8701"])
+def test_a_figure_that_the_text_does_not_show_is_refused(text):
+    with pytest.raises(ValueError, match=r"does not show mnist_test_accuracy as 87\.01%"):
+        report.figures_stated(text, mnist_test_accuracy=0.8701)

@@ -19,9 +19,9 @@ import nbformat
 import pypdfium2
 import pypdfium2.raw as pdfium
 from bs4 import NavigableString, Tag
+from nbformat import NotebookNode
 from PIL import Image
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
 from pypdf.generic import DictionaryObject, IndirectObject
 
 from hw1lib.submission.pdf.cells import (
@@ -112,29 +112,63 @@ def character(match: re.Match) -> str:
     return chr(number) if number < 0x110000 else match[0]
 
 
+class PdfError(ValueError):
+    """A PDF that cannot be read; the message says why."""
+
+
 def losses(notebook: Path, pdf: Path, max_lines: int = 1000) -> list[Loss]:
-    """What of a notebook file is not visible in a PDF file; [] when all of it is."""
-    cells = read_cells(nbformat.read(notebook, as_version=4), max_lines)
+    """What of a notebook file is not visible in a PDF file; [] when all of it is.
+
+    Raises:
+        PdfError: as `missing` does.
+    """
+    nb = nbformat.read(notebook, as_version=4)
+    return missing(nb, pdf.read_bytes(), notebook.parent, max_lines)
+
+
+def missing(
+    nb: NotebookNode, pdf: bytes, folder: Path | None = None, max_lines: int = 1000
+) -> list[Loss]:
+    """What of a notebook is not visible in a PDF; [] when all of it is.
+
+    Args:
+        nb: the notebook.
+        pdf: the bytes of the PDF.
+        folder: where images lie that the notebook names; without it no file is read.
+        max_lines: of text that are expected; longer ones may be cut.
+
+    Raises:
+        PdfError: it is no PDF, or a broken or locked one.
+    """
+    cells = read_cells(nb, max_lines)
+    reading = read_pdf(pdf)
     parts = [part for cell in cells for part in cell.parts if isinstance(part, Markdown)]
     pages = to_pages([part.text for part in parts])
-    with tempfile.TemporaryDirectory(prefix="notebook-check-") as folder:
-        images = Images(Path(folder), notebook.parent)
+    with tempfile.TemporaryDirectory(prefix="notebook-check-") as scratch:
+        images = Images(Path(scratch), folder)
         by_part = {id(part): page for part, page in zip(parts, pages, strict=True)}
-        return compare(cells, by_part, images, read_pdf(pdf.read_bytes()), max_lines)
+        return compare(cells, by_part, images, reading, max_lines)
 
 
 # -- the PDF --------------------------------------------------------------------------------
 
 
 def read_pdf(data: bytes) -> Reading:
-    """Everything visible in a PDF."""
+    """Everything visible in a PDF.
+
+    Raises:
+        PdfError: it is no PDF, or a broken or locked one.
+    """
     reading = Reading("", Counter(), 0, Counter(), [], False, False, set())
     texts = []
-    with pypdfium2.PdfDocument(data) as document:
-        reading.by_typst = document.get_metadata_value("Creator").startswith("Typst")
-        for number, page in enumerate(document, 1):
-            texts.append((normal(page_text(page, number, reading)), *margins(page)))
-            read_images(page, number, reading)
+    try:
+        with pypdfium2.PdfDocument(data) as document:
+            reading.by_typst = document.get_metadata_value("Creator").startswith("Typst")
+            for number, page in enumerate(document, 1):
+                texts.append((normal(page_text(page, number, reading)), *margins(page)))
+                read_images(page, number, reading)
+    except pypdfium2.PdfiumError as error:
+        raise PdfError(f"the PDF cannot be read ({error})") from None
     reading.text = body(texts, reading)
     read_tags(data, reading)
     return reading
@@ -243,7 +277,7 @@ def read_tags(data: bytes, reading: Reading) -> None:
             elif isinstance(item, dict):
                 read_tag(item, reading)
                 todo.append(item.raw_get("/K") if "/K" in item else None)
-    except PyPdfError:
+    except Exception:  # pypdf raises anything on broken data
         reading.tagged = False
 
 

@@ -1,0 +1,104 @@
+"""The command `python -m hw1lib.submission check`."""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+DESCRIPTION = """\
+Check submissions before they are handed in, or graded.
+
+The three names agree and hold the IDs; the notebook ran from top to bottom without error, and
+its code is the code that was run; every question has its answer and its plots; the PDF shows
+every cell; the weights have the right shapes and reach the accuracy that the notebook states;
+question 2 uses no forbidden API; nothing is a stand-in.
+
+Submissions may come from strangers: nothing in them is run, no file is changed, links are not
+followed, and each is checked in a process of its own with limits on size, time and memory."""
+
+EPILOG = """\
+examples:
+  python -m hw1lib.submission check submission/
+  python -m hw1lib.submission check HW1_123456782.ipynb HW1_123456782.pdf HW1_123456782.pkl
+  python -m hw1lib.submission check --json all-submissions/ > findings.json
+
+exit status:
+  0    no errors in any submission; warnings and notes there may be
+  1    errors in at least one, a stand-in among them
+  2    wrong arguments, or nothing could be checked
+  130  interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    args = _parser().parse_args(arguments)
+    from hw1lib.submission.check import findings, run  # slow to import
+
+    wide = shutil.get_terminal_size().columns
+    done = 0
+
+    def count(report: findings.Report) -> None:
+        nonlocal done
+        done += 1
+        if sys.stderr.isatty():
+            name = findings.printable(report.name)[: max(wide - 30, 10)]
+            print(f"\r\x1b[K{done} checked: {name}", end="", file=sys.stderr, flush=True)
+
+    bounds = run.Bounds(seconds=args.seconds, cpu_seconds=args.seconds)
+    try:
+        reports = run.check(args.paths, jobs=args.jobs, bounds=bounds, on_report=count)
+    except (run.NothingToCheckError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        if done and sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if args.json:
+        print(json.dumps([report.as_json() for report in reports], indent=1))
+    elif len(reports) == 1:
+        print("\n".join(findings.screen(reports[0], wide)))
+    else:
+        print("\n".join(findings.table(reports, wide)))
+    return int(any(report.verdict != "fine" for report in reports))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m hw1lib.submission check",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="files of one submission, or a folder with one or with hundreds",
+    )
+    add("--json", action="store_true", help="print all findings and figures as JSON")
+    add(
+        "--jobs",
+        type=_at_least_one,
+        metavar="N",
+        help="submissions to check at a time (default: one a core)",
+    )
+    add(
+        "--seconds",
+        type=_at_least_one,
+        default=180,
+        metavar="S",
+        help="longest time for each, by the clock and of the processor (default: 180)",
+    )
+    return parser
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number

@@ -1,0 +1,247 @@
+"""A stranger's notebook: read within limits, and what it says of its run."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4.rwbase import rejoin_lines
+from nbformat.validator import get_validator
+
+from hw1lib.datasets.resources import RESOURCES
+from hw1lib.report import as_shown
+from hw1lib.submission.check.executed import changes, is_run
+from hw1lib.submission.check.findings import STAND_IN, Finding
+from hw1lib.submission.names import PLACEHOLDERS, IdError, has_check_digit, submission_name
+from hw1lib.submission.pdf.cells import student_ids
+
+AGAIN = "Run ./export.sh again and hand in what it makes"
+
+_DEEPEST = 60  # nesting of JSON; nbformat's own is 6
+_MOST_CELLS = 2000
+_STAND_IN_ROW = re.compile(r"<td[^>]*>([^<]*)</td>\s*<td[^>]*>STAND-IN</td>")
+
+
+class NotebookError(ValueError):
+    """A file that is no notebook to be read; the message says why."""
+
+
+# Reading. -------------------------------------------------------------------------------------
+
+
+def parse(data: bytes) -> NotebookNode:
+    """A notebook of format 4 that follows its schema, its texts joined.
+
+    Raises:
+        NotebookError: the bytes are anything else.
+    """
+    try:
+        plain = json.loads(data.decode(), parse_constant=_refuse)
+    except RecursionError:
+        raise NotebookError("is nested too deeply") from None
+    except ValueError as error:  # no UTF-8, no JSON, or an integer of thousands of digits
+        raise NotebookError(f"is no JSON ({error})") from None
+    _require_shallow(plain)
+    if not isinstance(plain, dict) or plain.get("nbformat") != 4:
+        raise NotebookError("is no notebook of format 4")
+    minor = plain.get("nbformat_minor")
+    if type(minor) is not int or minor < 0:
+        raise NotebookError("does not say which minor version of format 4 it has")
+    if isinstance(plain.get("cells"), list) and len(plain["cells"]) > _MOST_CELLS:
+        raise NotebookError(f"has more than {_MOST_CELLS} cells")
+    # Not nbformat.validate, which mends as it goes and fails on what it takes for granted.
+    for error in get_validator(version=4, version_minor=min(minor, 5)).iter_errors(plain):
+        raise NotebookError(f"is no valid notebook ({error.message})")
+    return rejoin_lines(nbformat.from_dict(plain))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number in JSON")
+
+
+def _require_shallow(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = inner
+        if not level:
+            return
+    raise NotebookError("is nested too deeply")
+
+
+def cell_name(number: int, cell: NotebookNode) -> str:
+    """How messages call a cell; the same as in the check of the PDF."""
+    count = cell.get("execution_count")
+    return f"cell {number}" + (f" (In [{count}])" if count is not None else "")
+
+
+def outputs(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode, NotebookNode]]:
+    """Each output with its cell and the cell's number."""
+    for number, cell in enumerate(notebook.cells, 1):
+        for output in cell.get("outputs", []):
+            yield number, cell, output
+
+
+def texts(output: NotebookNode) -> list[str]:
+    """All that an output says in text: streams, HTML, markdown, SVG, tracebacks."""
+    if output.output_type == "stream":
+        return [output.text]
+    if output.output_type == "error":
+        return [output.ename, output.evalue, *output.traceback]
+    return [value for value in output.data.values() if isinstance(value, str)]
+
+
+# What is found in it. -------------------------------------------------------------------------
+
+
+def run_in_order(notebook: NotebookNode) -> Iterator[Finding]:
+    """Every code cell ran, once, from the first to the last, and none raised."""
+    code = [(n, cell) for n, cell in enumerate(notebook.cells, 1) if is_run(cell)]
+    if not code:
+        yield Finding("error", "run", "the notebook holds no code", "", AGAIN)
+    idle = [cell_name(number, cell) for number, cell in code if cell.execution_count is None]
+    if idle:
+        more = f", like {len(idle) - 1} more" if idle[1:] else ""
+        yield Finding("error", "run", f"was not run{more}", idle[0], AGAIN)
+    expected = 1
+    for number, cell in code:
+        if cell.execution_count not in (None, expected):
+            what = f"ran as number {cell.execution_count:,}, where {expected:,} is its turn"
+            yield Finding("error", "run", what, cell_name(number, cell), AGAIN)
+            expected = cell.execution_count
+        expected += 1
+    for number, cell, output in outputs(notebook):
+        if output.output_type == "error":
+            what = f"raised {output.ename}: {output.evalue}"
+            mend = "Mend the cell, then run ./export.sh again"
+            yield Finding("error", "run", what, cell_name(number, cell), mend)
+        elif output.output_type == "stream" and output.name == "stderr":
+            what = f"printed a warning: {output.text}"
+            mend = "Mend its cause, then run ./export.sh again"
+            yield Finding("warning", "run", what, cell_name(number, cell), mend)
+
+
+def code_is_what_ran(notebook: NotebookNode) -> Iterator[Finding]:
+    """The source of each cell is what was executed; see `executed` for what that proves."""
+    try:
+        for number, what in changes(notebook):
+            where = cell_name(number, notebook.cells[number - 1]) if number else ""
+            what = f"its code {what} after the run" if number else what
+            yield Finding("error", "code", what, where, AGAIN)
+    except KeyError:
+        what = "the notebook does not say which code was run; ./export.sh notes that"
+        yield Finding("warning", "code", what, "", AGAIN)
+
+
+def ids_agree(notebook: NotebookNode, stem: str) -> Iterator[Finding]:
+    """The student IDs in the notebook are real ones, and those of the file's name."""
+    try:
+        ids = student_ids(notebook)
+    except (RecursionError, MemoryError):  # of a source that is made to bring a parser down
+        ids = []
+    mend = "Run ./export.sh with your IDs, as in ./export.sh 123456782 987654324"
+    where = "STUDENT_IDS in the notebook"
+    try:
+        name = submission_name(ids)
+    except IdError as error:
+        yield Finding("error", "ids", str(error), where, mend)
+        return
+    if name != stem:
+        what = f"the notebook's IDs make {name}, its file is {stem}"
+        yield Finding("error", "ids", what, where, mend)
+    for number in ids:
+        if number not in PLACEHOLDERS and not has_check_digit(number):
+            what = f"{number} does not end in the check digit of an Israeli ID"
+            yield Finding("warning", "ids", what, where, "Look whether it is mistyped")
+
+
+def stand_ins(notebook: NotebookNode) -> set[str]:
+    """Titles of what the run had a stand-in for, by the notebook's own account."""
+    said = str(notebook.metadata.get("provenance", ""))
+    listed = said.partition("STAND-IN:")[2]
+    found = {title.strip() for title in listed.split(",")} - {""}
+    marked = False
+    for _, _, output in outputs(notebook):
+        for text in texts(output):
+            found |= set(_STAND_IN_ROW.findall(text))
+            marked |= "STAND-IN" in text
+    return found or ({"something"} if marked else set())
+
+
+def nothing_stands_in(notebook: NotebookNode) -> Iterator[Finding]:
+    """The data was real, and the notebook says where it came from."""
+    if found := sorted(stand_ins(notebook)):
+        what = f"made with stand-ins for {', '.join(found)}"
+        mend = "data/README.md says how to get the real files; then run ./export.sh again"
+        yield Finding("error", STAND_IN, what, "", mend)
+        return
+    titles = [resource.title for resource in RESOURCES.values()]
+    said = "\n".join(text for _, _, output in outputs(notebook) for text in texts(output))
+    said += str(notebook.metadata.get("provenance", ""))
+    if missing := [title for title in titles if title not in said]:
+        what = f"the notebook does not say where its data came from: {', '.join(missing)}"
+        yield Finding("warning", "data", what, "", AGAIN)
+
+
+# What it states. ------------------------------------------------------------------------------
+
+#: Figures that are stated, with the least and the greatest value that makes sense.
+STATED = {
+    "mnist_test_accuracy": (0, 1),
+    "cnn_test_accuracy": (0, 1),
+    "cnn_parameters": (1, 10**12),
+}
+ASKED_ACCURACY = 0.65
+BONUS_PARAMETERS = 100_000
+
+
+def stated(notebook: NotebookNode) -> tuple[dict[str, float], list[Finding]]:
+    """Figures that outputs carry for programs to read, if a reader sees the same ones."""
+    figures: dict[str, float] = {}
+    found: list[Finding] = []
+
+    def complain(what: str, where: str = "") -> None:
+        found.append(Finding("error", "figures", what, where, AGAIN))
+
+    for number, cell, output in outputs(notebook):
+        carried = output.get("metadata", {}).get("hw1")
+        if not isinstance(carried, dict):
+            continue
+        where = cell_name(number, cell)
+        for name, value in carried.items():
+            if name not in STATED:
+                continue
+            low, high = STATED[name]
+            if type(value) not in (int, float) or not low <= value <= high:
+                complain(f"{name} is stated as {value!r}"[:200], where)
+            elif as_shown(value) not in "".join(texts(output)):
+                complain(f"{name} is {as_shown(value)}, but the text says otherwise", where)
+            elif figures.get(name, value) != value:
+                complain(f"{name} is stated a second time, as {as_shown(value)}", where)
+            else:
+                figures[name] = value
+    wrong = " ".join(finding.what for finding in found)
+    if unsaid := [name for name in STATED if name not in figures and name not in wrong]:
+        complain(f"the notebook does not state, for programs to read, {', '.join(unsaid)}")
+    return figures, found
+
+
+def cnn_is_good_enough(figures: dict[str, float], drafted: set[str]) -> Iterator[Finding]:
+    """What the assignment asks of the CNN, as far as the notebook states it."""
+    accuracy, parameters = figures.get("cnn_test_accuracy"), figures.get("cnn_parameters")
+    real = not drafted & {RESOURCES["grocery"].title, "something"}
+    if accuracy is not None and accuracy < ASKED_ACCURACY and real:
+        what = (
+            f"the CNN has {accuracy:.2%} test accuracy, and {ASKED_ACCURACY:.0%} are asked for"
+        )
+        yield Finding("error", "cnn", what, "Q3.I", "Train a better one: Recipe in hw1lib/cnn")
+    if parameters is not None and parameters >= BONUS_PARAMETERS:
+        what = f"the CNN has {parameters:,.0f} parameters; the bonus is for fewer than 100,000"
+        yield Finding("note", "cnn", what, "Q3.I", "Fewer or narrower layers have fewer")
