@@ -1,7 +1,7 @@
 """What a training run leaves behind: plain data, no torch."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Metrics:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch.
+    """What was measured at the end of an epoch.
 
     Attributes:
         epoch: counted from 1.
-        seconds: wall-clock time, training and evaluation.
+        seconds: wall-clock time since the record before, training and evaluation.
         lr: learning rate at the epoch's end.
-        metrics: by split. "running" sums the batches as they were trained on, while the
-            network was changing; every other split was evaluated after the epoch.
+        metrics: by split. "running" sums the batches as they were trained on since the record
+            before, while the network was changing; every other split was evaluated now.
     """
 
     epoch: int
@@ -45,7 +45,7 @@ class EpochRecord:
 
 @dataclass
 class History:
-    """The epochs of one training run, under the name a legend shows."""
+    """The recorded epochs of one training run, under the name a legend shows."""
 
     name: str
     records: list[EpochRecord] = field(default_factory=list)
@@ -54,6 +54,11 @@ class History:
     def epochs(self) -> list[int]:
         """Epoch numbers, from 1."""
         return [record.epoch for record in self.records]
+
+    @property
+    def finished(self) -> int:
+        """Epochs done, as far as they are recorded."""
+        return self.records[-1].epoch if self.records else 0
 
     @property
     def seconds(self) -> float:
@@ -67,3 +72,19 @@ class History:
     def final(self, split: str) -> Metrics:
         """Metrics after the last epoch."""
         return self.records[-1].metrics[split]
+
+    def state_dict(self) -> dict:
+        """Plain lists and dicts, as JSON and checkpoints keep them."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict) -> None:
+        """Become what `state_dict` described."""
+        self.name = state["name"]
+        self.records = [
+            EpochRecord(**{**record, "metrics": _metrics(record["metrics"])})
+            for record in state["records"]
+        ]
+
+
+def _metrics(state: dict) -> dict[str, Metrics]:
+    return {split: Metrics(**figures) for split, figures in state.items()}

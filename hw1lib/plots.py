@@ -48,6 +48,33 @@ def curves(histories: Sequence[History], splits: Sequence[str], *, title: str) -
     return figure
 
 
+def spread(runs: dict[str, Sequence[History]], splits: Sequence[str], *, title: str) -> Figure:
+    """Loss and accuracy against epochs over several seeds: the mean, and all in a band.
+
+    Args:
+        runs: recipe's name -> one history a seed, all with the same epochs.
+        splits: two at most; the second is drawn solid, the first dashed.
+        title: of the figure.
+    """
+    figure, axes = _panels(1, 2, title, height=3.0)
+    styles = ["-"] if len(splits) == 1 else ["--", "-"]
+    for axis, quantity in zip(axes, ("loss", "accuracy"), strict=True):
+        for colour, (name, histories) in zip(sns.color_palette(), runs.items(), strict=False):
+            for style, split in zip(styles, splits, strict=True):
+                values = torch.tensor([history.curve(split, quantity) for history in histories])
+                epochs = histories[0].epochs
+                axis.fill_between(
+                    epochs, values.amin(0), values.amax(0), color=colour, alpha=0.25
+                )
+                axis.plot(epochs, values.mean(0), style, color=colour, label=f"{name}, {split}")
+        axis.set(xlabel="epoch", ylabel=quantity)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0].set_ylabel("loss (cross-entropy, nats)")
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[1].legend()
+    return figure
+
+
 def mark_epoch(figure: Figure, epoch: int, label: str) -> Figure:
     """Add a vertical line at one epoch to every panel of `curves`."""
     for axis in figure.axes:
@@ -98,7 +125,12 @@ def hidden_outputs(samples: dict[str, Tensor], *, title: str) -> Figure:
 
 
 def photo_grid(
-    photos: Sequence[Tensor], captions: Sequence[str], *, columns: int, title: str
+    photos: Sequence[Tensor],
+    captions: Sequence[str],
+    *,
+    columns: int,
+    title: str,
+    heat: Sequence[Tensor] = (),
 ) -> Figure:
     """Photos in rows, a caption above each.
 
@@ -107,6 +139,7 @@ def photo_grid(
         captions: one a photo.
         columns: photos a row.
         title: of the figure.
+        heat: maps (H, W) in [0, 1] to lay over the photos, bright yellow where greatest.
     """
     rows = -(-len(photos) // columns)
     size = WIDTH / columns
@@ -117,6 +150,8 @@ def photo_grid(
     for axis, photo, caption in zip(axes, photos, captions, strict=False):
         _show(axis, photo)
         axis.set_title(caption, fontsize="small")
+    for axis, weights in zip(axes, heat, strict=False):
+        axis.imshow(weights, cmap="inferno", alpha=0.55, interpolation="none")
     return figure
 
 
@@ -138,6 +173,94 @@ def confusions(counts: Tensor, names: Sequence[str], *, title: str) -> Figure:
     )
     axis.tick_params(labelsize=5.5)
     axis.set(xlabel="predicted", ylabel="true")
+    return figure
+
+
+def reliability(confidence: Tensor, accuracy: Tensor, count: Tensor, *, title: str) -> Figure:
+    """Accuracy against confidence, bin by bin, and how many predictions each bin holds.
+
+    Args:
+        confidence: mean probability of the predicted class, (bins,); nan where empty.
+        accuracy: share of right predictions, (bins,); nan where empty.
+        count: predictions a bin, (bins,).
+        title: of the figure.
+    """
+    figure, axes = _panels(1, 2, title, height=2.6)
+    axes[0].plot([0, 1], [0, 1], ":", color="0.4")
+    axes[0].annotate(
+        "as sure as right", (0.3, 0.3), (0.05, 0.42), fontsize="small", color="0.3"
+    )
+    axes[0].plot(confidence, accuracy, "o-")
+    axes[0].set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[1].stairs(count, torch.linspace(0, 1, len(count) + 1), fill=True)
+    axes[1].set(xlabel="confidence", ylabel="photos", xlim=(0, 1))
+    for axis in axes:
+        axis.xaxis.set_major_formatter(PercentFormatter(1.0))
+    return figure
+
+
+def shares(values: Sequence[float], names: Sequence[str], *, title: str) -> Figure:
+    """A bar a name, from the least to the greatest share, in two columns."""
+    order = sorted(range(len(names)), key=lambda i: values[i])
+    half = -(-len(order) // 2)
+    figure, axes = _panels(1, 2, title, height=0.16 * half + 0.8)
+    for axis, part in zip(axes, (order[:half], order[half:]), strict=True):
+        bars = axis.barh([names[i] for i in part], [values[i] for i in part])
+        axis.bar_label(bars, fmt="{:.0%}", padding=2, fontsize="x-small")
+        axis.tick_params(labelsize="x-small")
+        axis.set(xlim=(0, 1.12), xticks=[])
+        axis.invert_yaxis()
+        axis.grid(visible=False)
+    return figure
+
+
+def dots(
+    rows: dict[str, Sequence[float]], *, xlabel: str, title: str, percent: bool = False
+) -> Figure:
+    """A row a name, best first: a dot a measurement and a bar at their mean.
+
+    The first of `rows` is what the others are compared with: a line goes through its mean.
+
+    Args:
+        rows: name -> measurements.
+        xlabel: what was measured, with its unit.
+        title: of the figure.
+        percent: the measurements are shares.
+    """
+    figure, (axis,) = _panels(1, 1, title, height=0.22 * len(rows) + 1.0)
+    means = {name: sum(values) / len(values) for name, values in rows.items()}
+    order = sorted(rows, key=means.get)
+    for row, name in enumerate(order):
+        axis.plot(rows[name], [row] * len(rows[name]), "o", color="0.6", markersize=4)
+        axis.plot(means[name], row, "|", color=sns.color_palette()[0], markersize=12, mew=2)
+    axis.axvline(means[next(iter(rows))], color="0.4", linewidth=1, linestyle=":")
+    axis.set_yticks(range(len(order)), order)
+    axis.set(xlabel=xlabel)
+    if percent:
+        axis.xaxis.set_major_formatter(PercentFormatter(1.0))
+    return figure
+
+
+def trade_off(points: Sequence[tuple[str, int, float, float, bool]], *, title: str) -> Figure:
+    """Accuracy against number of parameters, every model by its name.
+
+    Args:
+        points: name, parameters, mean accuracy, its spread (0 if not known), measured here.
+        title: of the figure.
+    """
+    figure, (axis,) = _panels(1, 1, title, height=3.4)
+    for (name, parameters, accuracy, deviation, ours), colour in zip(
+        points, [sns.color_palette()[0 if point[-1] else 1] for point in points], strict=True
+    ):
+        marker = "o" if ours else "s"
+        axis.errorbar(parameters, accuracy, deviation, fmt=marker, color=colour, capsize=2)
+        axis.annotate(
+            name, (parameters, accuracy), (5, 3), textcoords="offset points", fontsize="x-small"
+        )
+    axis.set(xscale="log", xlabel="parameters", ylabel="test accuracy")
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.margins(x=0.15)
     return figure
 
 

@@ -33,6 +33,22 @@ class NonFiniteLossError(ArithmeticError):
     """The loss became nan or infinite; training stopped there."""
 
 
+class TrainingInterruptedError(KeyboardInterrupt):
+    """Training was stopped from outside.
+
+    A notebook shows the message alone and runs none of the cells that wait.
+    """
+
+    def __init__(self, history: History, num_epochs: int) -> None:
+        super().__init__(
+            f"{history.name}: stopped by hand; what was reached by epoch {history.finished} "
+            f"of {num_epochs} is kept"
+        )
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 @dataclass(frozen=True, eq=False)
 class Batches:
     """A split cut into batches; iterating twice gives the batches twice.
@@ -43,12 +59,27 @@ class Batches:
         batch_size: the last batch holds what is left.
         shuffle: a new order (of torch's global generator) at each iteration; without
             it the batches are views of the split, in the order of the data.
+
+    Raises:
+        ValueError: no examples, not as many labels, or a batch size below 1.
     """
 
     X: Tensor
     y: Tensor
     batch_size: int
     shuffle: bool = False
+
+    def __post_init__(self) -> None:
+        """Check once what would show late or not at all."""
+        if not len(self.X) == len(self.y) > 0:
+            raise ValueError(
+                f"X and y: expected as many labels as examples, and at least 1; got "
+                f"{len(self.X)} examples and {len(self.y)} labels"
+            )
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ValueError(
+                f"batch_size={self.batch_size!r}: expected a whole number of at least 1"
+            )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         if not self.shuffle:
@@ -91,8 +122,18 @@ def small_steps() -> Iterator[None]:
 
 
 def evaluate(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]]) -> Metrics:
-    """Loss and accuracy of a learner that stands still, each example weighed the same."""
-    return Metrics.total(learner.eval_batch(x, y) for x, y in batches)
+    """Loss and accuracy of a learner that stands still, each example weighed the same.
+
+    Raises:
+        NonFiniteLossError: the loss is nan or infinite.
+    """
+    metrics = Metrics.total(learner.eval_batch(x, y) for x, y in batches)
+    if not math.isfinite(metrics.loss):
+        raise NonFiniteLossError(
+            f"the loss over {metrics.count} examples is {metrics.loss}; check that the "
+            "inputs and the weights are finite"
+        )
+    return metrics
 
 
 def fit(
@@ -101,48 +142,62 @@ def fit(
     *,
     num_epochs: int,
     splits: dict[str, Iterable[tuple[Tensor, Tensor]]],
-    name: str = "",
-    on_epoch: Sequence[Callable[[EpochRecord], None]] = (),
+    history: History,
+    every: int = 1,
+    on_record: Sequence[Callable[[EpochRecord], None]] = (),
 ) -> History:
     """Train, and after each epoch evaluate every one of the splits in full.
 
     Args:
         learner: trained in place.
         batches: (x, y) pairs, iterated once an epoch.
-        num_epochs: how many.
+        num_epochs: how many in all.
         splits: name -> batches to evaluate on.
-        name: of the history.
-        on_epoch: called in turn with each epoch's record.
+        history: filled in place; training goes on after the last epoch it holds.
+        every: epochs between evaluations; the last epoch is always followed by one.
+        on_record: called in turn with each new record.
 
     Returns:
         The history; "running" holds the sums of the training batches.
 
     Raises:
+        ValueError: num_epochs or every is below 1.
         NonFiniteLossError: naming epoch, step and learning rate.
+        TrainingInterruptedError: Ctrl-C or a notebook's stop button; the history, and what
+            `on_record` was called with, hold all up to the last record.
 
     Source: HW1.ipynb, Q2.II.a.
     """
-    history = History(name)
-    for epoch in range(1, num_epochs + 1):
-        start = time.perf_counter()
-        running = Metrics.total(_train_epoch(learner, batches, epoch))
-        metrics = {split: evaluate(learner, b) for split, b in splits.items()}
-        seconds = time.perf_counter() - start
-        record = EpochRecord(epoch, seconds, learner.lr, {"running": running, **metrics})
-        history.records.append(record)
-        for callback in on_epoch:
-            callback(record)
+    for name, value in (("num_epochs", num_epochs), ("every", every)):
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}={value!r}: expected a whole number of at least 1")
+    try:
+        while history.finished < num_epochs:
+            start = time.perf_counter()
+            epochs = range(history.finished + 1, num_epochs + 1)[:every]
+            running = Metrics.total(_train_epochs(learner, batches, epochs))
+            metrics = {split: evaluate(learner, b) for split, b in splits.items()}
+            seconds = time.perf_counter() - start
+            record = EpochRecord(
+                epochs[-1], seconds, learner.lr, {"running": running, **metrics}
+            )
+            history.records.append(record)
+            for callback in on_record:
+                callback(record)
+    except KeyboardInterrupt:
+        raise TrainingInterruptedError(history, num_epochs) from None
     return history
 
 
-def _train_epoch(
-    learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], epoch: int
+def _train_epochs(
+    learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], epochs: Iterable[int]
 ) -> Iterator[tuple[float, int, int]]:
-    for step, (x, y) in enumerate(batches, start=1):
-        sums = learner.train_batch(x, y)
-        if not math.isfinite(sums[0]):
-            raise NonFiniteLossError(
-                f"the loss is {sums[0]} at epoch {epoch}, step {step}, with learning rate "
-                f"{learner.lr:g}; lower the rate, and check that the inputs are finite"
-            )
-        yield sums
+    for epoch in epochs:
+        for step, (x, y) in enumerate(batches, start=1):
+            sums = learner.train_batch(x, y)
+            if not math.isfinite(sums[0]):
+                raise NonFiniteLossError(
+                    f"the loss is {sums[0]} at epoch {epoch}, step {step}, with learning rate "
+                    f"{learner.lr:g}; lower the rate, and check that the inputs are finite"
+                )
+            yield sums

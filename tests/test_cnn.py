@@ -1,150 +1,379 @@
-"""The CNN: its budget, its augmentation, its learner, and that it can be repeated."""
+"""The CNN: its budget, its augmentation, its learner, stopping and going on, its figures."""
+
+import math
+from dataclasses import replace
 
 import pytest
 import torch
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.testing import assert_close
 
-from hw1lib import cnn
+from hw1lib.checkpoint import CheckpointError
+from hw1lib.cnn import analysis, augment, model, recipe
+from hw1lib.cnn.learner import BestEpoch, CNNLearner
+from hw1lib.cnn.run import Run
+from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.history import EpochRecord, Metrics
-from hw1lib.training import Batches, evaluate, fit, set_seed
+from hw1lib.training import Batches, TrainingInterruptedError, evaluate, set_seed
 
-TINY = cnn.Recipe(size=16, widths=(4, 8), num_epochs=4, batch_size=8, lr=0.02, ema_decay=0.5)
-
-
-def photos(count=24, size=16):
-    """Bright or dark photos with some noise, labelled 1 and 0."""
-    generator = torch.Generator().manual_seed(0)
-    y = torch.arange(count) % 2
-    noise = torch.randint(0, 60, (count, 3, size, size), generator=generator)
-    return (noise + 150 * y.view(-1, 1, 1, 1)).to(torch.uint8), y
-
-
-def learner_for(y, recipe=TINY):
-    steps = -(-len(y) // recipe.batch_size)
-    model = cnn.GroceryNet(2, recipe.widths)
-    return cnn.CNNLearner(model, recipe, steps_per_epoch=steps)
+COARSE_OF = [0, 1, 1]
+LAYOUT = model.Layout(((4,), (8,)))
+TINY = recipe.Recipe(
+    layout=LAYOUT,
+    stored_size=16,
+    sizes=((0.0, 8), (0.5, 12)),
+    num_epochs=6,
+    evaluate_every=1,
+    batch_size=8,
+    lr=0.02,
+    ema_decay=0.5,
+    augmentation=augment.Augmentation(light=0.1, tint=0.05, area=(0.5, 1.0)),
+)
 
 
-def test_the_recipe_of_the_notebook_stays_below_100_000_parameters():
-    model = cnn.GroceryNet(43, cnn.Recipe().widths)
-    assert cnn.count_parameters(model) < 100_000
-    assert cnn.count_parameters(model) == sum(p.numel() for p in model.parameters())
+def split(count, seed=0):
+    """Bright or dark photos with some noise; the dark ones are of one fine class, 0."""
+    generator = torch.Generator().manual_seed(seed)
+    bright = torch.arange(count) % 2
+    noise = torch.randint(0, 60, (count, 3, 16, 16), generator=generator)
+    images = (noise + 150 * bright.view(-1, 1, 1, 1)).to(torch.uint8)
+    return GrocerySplit(images, bright, bright * (1 + torch.arange(count) // 2 % 2))
 
 
-@pytest.mark.parametrize(("height", "width"), [(96, 96), (64, 64), (48, 80)])
-def test_network_takes_photos_of_any_size_and_both_number_types(height, width):
-    model = cnn.GroceryNet(43, (4, 6, 8)).eval()
+def photos():
+    parts = [split(24), split(8, 1), split(8, 2)]
+    return Grocery(*parts, ["dark", "bright"], ["dark", "bright", "glaring"], COARSE_OF)
+
+
+def learner_for(how=TINY):
+    return CNNLearner(model.GroceryNet(how.layout, COARSE_OF), how, steps_per_epoch=3)
+
+
+def weights(learner):
+    return {name: tensor.clone() for name, tensor in learner.averaged.state_dict().items()}
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+# The network. ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", recipe.RECIPES)
+def test_every_recipe_stays_below_100_000_parameters(name):
+    net = model.GroceryNet(recipe.RECIPES[name].layout, [i % 43 for i in range(81)])
+    assert model.count_parameters(net) < 100_000
+    assert model.count_parameters(net) == sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize("expansion", [0, 2])
+@pytest.mark.parametrize(("height", "width"), [(96, 96), (48, 80)])
+def test_network_takes_photos_of_any_size_and_both_number_types(height, width, expansion):
+    layout = model.Layout(((4,), (6, 6), (8,)), stride=2, expansion=expansion, head=10)
+    net = model.GroceryNet(layout, COARSE_OF).eval()
     x = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
-    assert model(x).shape == (2, 43)
-    assert_close(model(x), model(x.float()))
+    assert net(x).shape == (2, 3)
+    assert_close(net(x), net(x.float()))
+
+
+def test_coarse_probabilities_are_sums_of_those_of_their_fine_classes():
+    net = model.GroceryNet(LAYOUT, COARSE_OF)
+    logits = torch.tensor([[0.0, 1.0, 2.0], [500.0, -500.0, 0.0]], requires_grad=True)
+    fine = logits.softmax(1)
+    expected = torch.stack([fine[:, 0], fine[:, 1] + fine[:, 2]], 1)
+    found = net.coarse(logits)
+    assert_close(found.exp(), expected)
+    found[0, 1].backward()
+    assert logits.grad.isfinite().all()
 
 
 def test_layers_list_every_parameter_and_leave_the_network_as_it_was():
-    model = cnn.GroceryNet(43, (4, 6)).train()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    layers = cnn.layers(model, 32)
-    assert sum(layer.parameters for layer in layers) == cnn.count_parameters(model)
-    assert layers[0] == cnn.Layer("Conv2d 3 x 3", (4, 32, 32), 4 * 3 * 9)
-    assert layers[-1].shape == (43,)
-    assert model.training
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    net = model.GroceryNet(LAYOUT, COARSE_OF).train()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    layers = model.layers(net, 32)
+    assert sum(layer.parameters for layer in layers) == model.count_parameters(net)
+    assert layers[0] == model.Layer("Conv2d 3 x 3", (4, 32, 32), 4 * 3 * 9)
+    assert layers[-1].shape == (3,)
+    assert net.training
+    assert same(before, net.state_dict())
 
 
 def test_channel_statistics_are_those_of_the_pixels():
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     images[0, 1] = 255
-    mean, std = cnn.channel_statistics(images)
+    mean, std = model.channel_statistics(images)
     assert mean.tolist() == pytest.approx([0, 0.5, 0])
     assert std.tolist() == pytest.approx([0, 0.508, 0], abs=1e-3)
 
 
-def test_augmented_photos_keep_shape_and_range_differ_and_can_be_repeated():
+# Recipes. -------------------------------------------------------------------------------------
+
+
+def test_recipe_is_the_one_asked_for_and_stand_ins_get_a_short_one(monkeypatch):
+    monkeypatch.delenv("HW1_RECIPE", raising=False)
+    assert recipe.chosen()[0] == "default"
+    assert recipe.chosen(stand_in=True)[0] == "draft"
+    monkeypatch.setenv("HW1_RECIPE", "full")
+    assert recipe.chosen(stand_in=True) == ("full", recipe.RECIPES["full"])
+    monkeypatch.setenv("HW1_RECIPE", "fulll")
+    with pytest.raises(ValueError, match="'fulll'; there are default, full, draft"):
+        recipe.chosen()
+
+
+# Augmentation. --------------------------------------------------------------------------------
+
+
+def test_augmented_photos_have_the_size_and_range_asked_for_and_can_be_repeated():
     x = torch.randint(0, 256, (16, 3, 24, 24), dtype=torch.uint8)
     before = x.clone()
     set_seed(3)
-    first = cnn.augment(x)
+    first = augment.augment(x, 20, augment.Augmentation())
     set_seed(3)
-    assert torch.equal(first, cnn.augment(x))
+    assert torch.equal(first, augment.augment(x, 20, augment.Augmentation()))
     assert torch.equal(x, before)
-    assert first.shape == x.shape
+    assert first.shape == (16, 3, 20, 20)
     assert 0 <= first.min() <= first.max() <= 255
-    assert (first - x.float()).abs().mean(dim=(1, 2, 3)).min() > 1
 
 
-def test_augmentation_shows_a_part_of_the_photo_upright_or_mirrored():
-    set_seed(0)
-    # A ramp from black at the left to white at the right stays one, whichever way round.
-    ramp = torch.linspace(0, 255, 32).to(torch.uint8).expand(200, 3, 32, 32)
-    out = cnn.augment(ramp).mean(1)
-    rise = out[..., -8:].mean((1, 2)) - out[..., :8].mean((1, 2))
-    assert rise.abs().min() > 10
-    assert 60 < (rise < 0).sum() < 140, "about half are mirrored"
+def test_augmentation_of_no_strength_gives_the_photo_or_its_mirror_image():
+    x = torch.randint(0, 256, (64, 3, 12, 12), dtype=torch.uint8)
+    nothing = augment.Augmentation(area=(1.0, 1.0), aspect=1.0, rotation=0, light=0, tint=0)
+    out = augment.augment(x, 12, nothing)
+    mirrored = (out - x.flip(3)).abs().amax((1, 2, 3)) < 0.01
+    kept = (out - x).abs().amax((1, 2, 3)) < 0.01
+    assert (mirrored | kept).all()
+    assert 16 < mirrored.sum() < 48
+
+
+def test_augmentation_turns_by_no_more_than_it_is_told():
+    how = augment.Augmentation(area=(1.0, 1.0), aspect=1.0, rotation=30, light=0, tint=0)
+    ramp = torch.linspace(0, 255, 33).to(torch.uint8).expand(200, 3, 33, 33)  # dark to bright
+    out = augment.augment(ramp, 33, how).mean(1)[:, 12:-12, 12:-12]
+    across = (out[:, :, -1] - out[:, :, 0]).mean(1)
+    down = (out[:, -1] - out[:, 0]).mean(1)
+    angle = torch.rad2deg(torch.atan(down / across))
+    assert 25 < angle.abs().max() < 31
+
+
+def test_light_is_one_affine_map_of_the_colours():
+    how = augment.Augmentation(area=(1.0, 1.0), aspect=1.0, rotation=0, light=0.4, tint=0.2)
+    grey = torch.full((100, 3, 8, 8), 100, dtype=torch.uint8)
+    out = augment.augment(grey, 8, how)
+    assert_close(out, out[:, :, :1, :1].expand_as(out))  # an even photo stays even
+    low, high = (out / 100).aminmax()
+    assert 0.6 * 0.8 - 0.01 < low < 0.65
+    assert 1.5 < high < 1.4 * 1.2 + 0.01
+
+
+def test_cutmix_pastes_one_square_of_the_photo_it_names_and_tells_its_share():
+    set_seed(1)
+    x = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 40, 40).contiguous()
+    shares = []
+    for _ in range(50):
+        mixed, order, share = augment.cutmix(x.clone())
+        foreign = mixed != x
+        moved = order != torch.arange(6)
+        assert (mixed[foreign] == x[order][foreign]).all()
+        measured = foreign[:, 0].float().mean((1, 2))
+        assert_close(measured[moved], torch.full_like(measured[moved], share))
+        shares.append(share)
+    assert 0 <= min(shares) < 0.1
+    assert 0.5 < max(shares) <= 0.64
+
+
+# Training. ------------------------------------------------------------------------------------
 
 
 def test_learner_learns_and_evaluates_with_averaged_weights():
     set_seed(0)
-    X, y = photos()
-    learner = learner_for(y)
-    split = Batches(X, y, 24)
-    before = evaluate(learner, split)
-    fit(learner, Batches(X, y, 8, shuffle=True), num_epochs=4, splits={})
-    after = evaluate(learner, split)
+    run = Run(TINY, photos(), seed=0)
+    test = Batches(run.photos.test.images, run.photos.test.labels, 8)
+    before = evaluate(run.learner, test)
+    history = run.train()
+    after = evaluate(run.learner, test)
     assert after.loss < before.loss
     assert after.accuracy == 1.0
-    plain = learner.model.eval()(X)
-    assert not torch.allclose(learner.predict(X), plain), "the average equals the last weights"
+    assert history.epochs == list(range(1, TINY.num_epochs + 1))
+    plain = run.model.coarse(run.model.eval()(augment.resize(run.photos.test.images, 12)))
+    averaged = run.learner.predict(run.photos.test.images)
+    assert not torch.allclose(averaged, plain), "the average equals the last weights"
+
+
+def test_training_reports_coarse_figures_of_fine_labels():
+    set_seed(0)
+    learner = learner_for(replace(TINY, cutmix=0.0))
+    with torch.no_grad():  # sure of fine class 2, of coarse class 1
+        learner.model.classifier.weight.zero_()
+        learner.model.classifier.bias.copy_(torch.tensor([0.0, 0.0, 9.0]))
+    _, correct, count = learner.train_batch(split(8).images, torch.tensor([0, 1, 2, 1] * 2))
+    assert (correct, count) == (6, 8)
+
+
+def test_averaging_the_weights_leaves_the_table_of_classes_alone():
+    set_seed(0)
+    coarse_of = [index * 43 // 81 for index in range(81)]
+    learner = CNNLearner(model.GroceryNet(LAYOUT, coarse_of), TINY, steps_per_epoch=40)
+    learner.averaged.multi_avg_fn = get_ema_multi_avg_fn(0.998)
+    for _ in range(40):
+        learner.train_batch(split(8).images, torch.arange(8) * 10)
+    assert learner.averaged.module.coarse_of.tolist() == coarse_of
+    found = learner.predict(split(8).images)
+    assert_close(found.exp().sum(1), torch.ones(8))
+
+
+def test_prediction_by_views_is_the_mean_over_sizes_and_mirror_images():
+    set_seed(0)
+    learner, x = learner_for(), split(8).images
+    found = learner.predict(x, views=(8, 12))
+    assert_close(found, learner.predict(x.flip(3), views=(8, 12)))
+    net = learner.averaged.module
+    looks = [
+        net.coarse(net(augment.resize(side, size))).exp()
+        for size in (8, 12)
+        for side in (x, x.flip(3))
+    ]
+    assert_close(found.exp(), sum(looks) / 4)
+    assert_close(learner.predict(x).exp(), looks[0], msg="not at the size of the first step")
 
 
 def test_evaluation_changes_nothing():
     set_seed(0)
-    X, y = photos()
-    learner = learner_for(y)
-    learner.train_batch(X[:8], y[:8])
-    before = {k: v.clone() for k, v in learner.averaged.state_dict().items()}
-    assert learner.eval_batch(X, y) == learner.eval_batch(X, y)
-    assert all(torch.equal(v, before[k]) for k, v in learner.averaged.state_dict().items())
+    learner, data = learner_for(), split(24)
+    learner.train_batch(data.images[:8], data.fine_labels[:8])
+    before = weights(learner)
+    first = learner.eval_batch(data.images, data.labels)
+    assert learner.eval_batch(data.images, data.labels) == first
+    assert same(before, weights(learner))
+
+
+def test_photos_grow_in_the_course_of_a_run_and_are_evaluated_at_the_same_size():
+    run, seen = Run(TINY, photos(), seed=0), []
+    run.model.register_forward_pre_hook(
+        lambda module, args: seen.append((module.training, args[0].shape[-1]))
+    )
+    run.train()
+    assert [size for training, size in seen if training] == [8] * 9 + [12] * 9
+    seen.clear()
+    run.learner.averaged.module.register_forward_pre_hook(
+        lambda module, args: seen.append((module.training, args[0].shape[-1]))
+    )
+    run.predict(run.photos.test.images)
+    assert seen == [(False, 12)]
 
 
 def test_learning_rate_rises_and_falls_over_the_run():
-    set_seed(0)
-    X, y = photos()
-    learner = learner_for(y)
-    start = learner.lr
-    history = fit(learner, Batches(X, y, 8), num_epochs=4, splits={})
-    rates = [record.lr for record in history.records]
+    run = Run(TINY, photos(), seed=0)
+    start = run.learner.lr
+    rates = [record.lr for record in run.train().records]
     assert start < max(rates) / 10
     assert rates[-1] < max(rates) / 10
 
 
-def test_two_runs_from_one_seed_give_bit_identical_weights():
-    def run():
-        set_seed(42)
-        X, y = photos()
-        learner = learner_for(y)
-        fit(learner, Batches(X, y, 8, shuffle=True), num_epochs=2, splits={})
-        return learner.averaged.state_dict()
+def test_two_runs_from_one_seed_give_bit_identical_weights_and_another_seed_does_not():
+    first, second, other = run_anew(42), run_anew(42), run_anew(43)
+    assert same(first, second)
+    assert not same(first, other)
 
-    first, second = run(), run()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+
+def run_anew(seed):
+    run = Run(TINY, photos(), seed=seed)
+    torch.rand(1)  # what a notebook's other cells draw meanwhile changes nothing
+    run.train()
+    return weights(run.learner)
 
 
 def test_best_epoch_restores_the_weights_of_the_best_validation_accuracy():
-    X, y = photos()
-    learner = learner_for(y)
-    best = cnn.BestEpoch(learner, "val")
+    x = split(8).images
+    learner = learner_for()
+    best = BestEpoch(learner, "val")
     kept = None
     for epoch, (accuracy, loss) in enumerate([(0.5, 1.0), (0.8, 0.9), (0.8, 0.7), (0.8, 0.8)]):
         with torch.no_grad():
-            learner.averaged.module.classifier.bias.fill_(float(epoch))
+            learner.averaged.module.classifier.bias.fill_(0).narrow(0, 0, 1).fill_(float(epoch))
         if epoch == 2:
-            kept = learner.predict(X)
+            kept = learner.predict(x)
         best(EpochRecord(epoch + 1, 1.0, 0.1, {"val": Metrics(loss, accuracy, 10)}))
     assert best.epoch == 3
     best.restore()
-    assert torch.equal(learner.predict(X), kept)
+    assert torch.equal(learner.predict(x), kept)
+
+
+# Stopping, and going on. ----------------------------------------------------------------------
+
+
+def figures(history):
+    return [(record.epoch, record.lr, record.metrics) for record in history.records]
+
+
+@pytest.mark.parametrize("stop_after", [1, 4])
+def test_interrupted_run_goes_on_bit_for_bit_like_one_that_was_not(tmp_path, stop_after):
+    whole = Run(TINY, photos(), seed=1, folder=tmp_path / "whole")
+    (tmp_path / "whole").mkdir()
+    whole.train()
+
+    def stop(record):
+        if record.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    stopped = Run(TINY, photos(), seed=1, folder=tmp_path)
+    with pytest.raises(TrainingInterruptedError, match=f"epoch {stop_after} of 6 is kept"):
+        stopped.train([stop])
+    assert stopped.history.finished == stop_after
+    assert 1 <= stopped.best.epoch <= stop_after
+    stopped.best.restore()  # usable as it is
+    stopped.predict(photos().test.images)
+
+    resumed = Run(TINY, photos(), seed=1, folder=tmp_path)
+    resumed.train()
+    assert figures(resumed.history) == figures(whole.history)
+    assert resumed.best.epoch == whole.best.epoch
+    assert same(weights(whole.learner), weights(resumed.learner))
+    assert not list(tmp_path.glob("*.checkpoint")), "a finished run leaves nothing to take up"
+
+
+def test_checkpoint_of_another_recipe_is_refused(tmp_path):
+    def stop(record):
+        raise KeyboardInterrupt
+
+    with pytest.raises(TrainingInterruptedError):
+        Run(TINY, photos(), seed=1, folder=tmp_path).train([stop])
+    with pytest.raises(CheckpointError, match=r"another run.*Delete"):
+        Run(replace(TINY, lr=0.01), photos(), seed=1, folder=tmp_path).train()
+
+
+# What is made of the predictions. -------------------------------------------------------------
 
 
 def test_confusion_matrix_has_true_classes_in_rows():
     predicted, labels = torch.tensor([1, 1, 0, 2]), torch.tensor([0, 1, 0, 1])
     expected = [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
-    assert cnn.confusion_matrix(predicted, labels, 3).tolist() == expected
+    assert analysis.confusion_matrix(predicted, labels, 3).tolist() == expected
+
+
+def test_calibration_compares_confidence_with_accuracy_bin_by_bin():
+    probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.7, 0.3], [0.0, 1.0]])
+    found = analysis.calibration(probabilities.log(), torch.tensor([0, 1, 0, 1]), bins=4)
+    assert found.count.tolist() == [0, 0, 1, 3]
+    assert found.confidence[2:].tolist() == pytest.approx([0.7, (0.9 + 0.9 + 1) / 3])
+    assert found.accuracy[2:].tolist() == pytest.approx([1.0, 2 / 3])
+    assert math.isnan(found.accuracy[0])
+    assert found.error == pytest.approx((0.3 * 1 + (2.8 / 3 - 2 / 3) * 3) / 4)
+
+
+def test_class_activation_map_is_bright_where_the_evidence_lies():
+    net = model.GroceryNet(model.Layout(((2,),)), COARSE_OF).eval()
+    with torch.no_grad():  # the one filter that counts answers to brightness
+        conv = net.features[0][0]
+        conv.weight.zero_()
+        conv.weight[0, :, 1, 1] = 1.0
+        net.classifier.weight.zero_()
+        net.classifier.weight[2, 0] = 1.0
+        net.classifier.bias.copy_(torch.tensor([0.0, 0.0, 5.0]))
+    images = torch.zeros(2, 3, 12, 12, dtype=torch.uint8)
+    images[0, :, 2:5, 7:10] = 255
+    maps = analysis.class_activation_maps(net, images, torch.tensor([1, 1]))
+    assert maps.shape == (2, 12, 12)
+    assert maps[0, 2:5, 7:10].min() == 1.0
+    assert maps[0, 8:, :4].max() == 0.0
+    assert maps[1].max() == 0.0, "an even photo has no place that counts more than another"

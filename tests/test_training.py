@@ -1,5 +1,6 @@
 """fit and evaluate: exact averages, order, seeds, and a loss that is no number."""
 
+import json
 import os
 
 import pytest
@@ -12,6 +13,7 @@ from hw1lib.progress import Progress
 from hw1lib.training import (
     Batches,
     NonFiniteLossError,
+    TrainingInterruptedError,
     evaluate,
     fit,
     set_seed,
@@ -48,7 +50,9 @@ def test_short_last_batch_counts_for_what_it_is():
 def test_each_epoch_trains_in_the_order_of_the_data_and_then_evaluates_every_split():
     learner = Recorder()
     split = Batches(*five(), 3)
-    history = fit(learner, Batches(*five(), 2), num_epochs=2, splits={"test": split}, name="n")
+    history = fit(
+        learner, Batches(*five(), 2), num_epochs=2, splits={"test": split}, history=History("n")
+    )
     assert learner.trained == [[0, 1], [2, 3], [4]] * 2
     assert learner.evaluated == [[0, 1, 2], [3, 4]] * 2
     assert history.name == "n"
@@ -68,12 +72,62 @@ def test_shuffled_batches_hold_every_pair_once_and_differ_between_epochs():
     assert all(torch.equal(y, x * 2) for x, y in batches)
 
 
+def test_evaluation_every_few_epochs_counts_all_training_since_the_record_before():
+    learner = Recorder()
+    batches = Batches(*five(), 5)
+    history = fit(
+        learner, batches, num_epochs=5, every=2, splits={"test": batches}, history=History("n")
+    )
+    assert history.epochs == [2, 4, 5]
+    assert len(learner.trained) == 5
+    assert len(learner.evaluated) == 3
+    assert [record.metrics["running"].count for record in history.records] == [10, 10, 5]
+
+
+def test_training_goes_on_after_the_last_epoch_of_the_history():
+    learner = Recorder()
+    history = History("n", [record(1, 0.5), record(2, 0.5)])
+    fit(learner, Batches(*five(), 5), num_epochs=3, splits={}, history=history)
+    assert len(learner.trained) == 1
+    assert history.epochs == [1, 2, 3]
+
+
+def test_stop_button_keeps_the_epochs_that_were_finished_and_shows_one_line():
+    class Stopped(Recorder):
+        def train_batch(self, x, y):
+            if len(self.trained) == 3:
+                raise KeyboardInterrupt
+            return super().train_batch(x, y)
+
+    history, seen = History("CNN"), []
+    with pytest.raises(TrainingInterruptedError) as stop:
+        fit(
+            Stopped(),
+            Batches(*five(), 4),
+            num_epochs=3,
+            splits={},
+            history=history,
+            on_record=[seen.append],
+        )
+    assert isinstance(stop.value, KeyboardInterrupt), "what stops a program stops this one too"
+    assert history.epochs == [1]
+    assert seen == history.records
+    expected = "CNN: stopped by hand; what was reached by epoch 1 of 3 is kept"
+    assert stop.value._render_traceback_() == [expected]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_loss_that_is_no_number_stops_training_and_says_where(bad):
     X = torch.tensor([[1.0], [2.0], [bad], [4.0]])
     learner = Recorder()
     with pytest.raises(NonFiniteLossError, match=r"epoch 1, step 3.*rate 0\.5"):
-        fit(learner, Batches(X, torch.zeros(4), 1), num_epochs=3, splits={})
+        fit(
+            learner,
+            Batches(X, torch.zeros(4), 1),
+            num_epochs=3,
+            splits={},
+            history=History("run"),
+        )
     assert len(learner.trained) == 3
 
 
@@ -82,7 +136,7 @@ def test_absurd_learning_rate_ends_in_an_error_not_in_nan_weights_without_a_word
     X, y = torch.rand(64, 20), torch.arange(64) % 10
     network = FullyConnectedNetwork(20, 10, 8, sigmoid, lr=1e38)
     with pytest.raises(NonFiniteLossError, match=r"rate 1e\+38"):
-        fit(network, Batches(X, y, 8), num_epochs=5, splits={})
+        fit(network, Batches(X, y, 8), num_epochs=5, splits={}, history=History("run"))
 
 
 def test_small_steps_give_the_same_weights_without_autograd_and_leave_no_trace():
@@ -101,7 +155,7 @@ def train_once():
     set_seed(42)
     network = FullyConnectedNetwork(20, 10, 8, sigmoid, lr=0.5)
     batches = Batches(torch.rand(100, 20), torch.arange(100) % 10, 32, shuffle=True)
-    fit(network, batches, num_epochs=3, splits={})
+    fit(network, batches, num_epochs=3, splits={}, history=History("run"))
     return network.weights()
 
 
@@ -129,6 +183,14 @@ def test_history_adds_up_the_time():
     assert History("run", [record(1, 0.5), record(2, 0.9)]).seconds == 4.0
 
 
+def test_history_comes_back_from_plain_data_as_it_was():
+    history = History("run", [record(1, 0.5), record(4, 0.9)])
+    found = History("")
+    found.load_state_dict(json.loads(json.dumps(history.state_dict())))
+    assert found == history
+    assert (found.finished, History("").finished) == (4, 0)
+
+
 def test_progress_outside_a_notebook_prints_a_line_an_epoch_with_the_time_left(capsys):
     progress = Progress("CNN", 3)
     for epoch in (1, 2, 3):
@@ -136,3 +198,31 @@ def test_progress_outside_a_notebook_prints_a_line_an_epoch_with_the_time_left(c
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "CNN · epoch 1/3 · val loss 1.000, accuracy 25.0% · 4 s left"
     assert lines[2].endswith("· 6.0 s")
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, None])
+def test_batch_size_that_is_none_is_named(batch_size):
+    with pytest.raises(ValueError, match=f"batch_size={batch_size}: expected a whole number"):
+        Batches(*five(), batch_size)
+
+
+@pytest.mark.parametrize(("examples", "labels"), [(0, 0), (5, 4), (0, 5)])
+def test_examples_and_labels_that_do_not_pair_are_counted(examples, labels):
+    with pytest.raises(ValueError, match=f"got {examples} examples and {labels} labels"):
+        Batches(torch.zeros(examples, 1), torch.zeros(labels), 2, shuffle=True)
+
+
+@pytest.mark.parametrize("argument", ["num_epochs", "every"])
+@pytest.mark.parametrize("value", [0, -1, 1.5])
+def test_number_of_epochs_that_is_none_is_named(argument, value):
+    learner, settings = Recorder(), {"num_epochs": 1, "every": 1} | {argument: value}
+    with pytest.raises(ValueError, match=f"{argument}={value}: expected a whole number"):
+        fit(learner, Batches(*five(), 2), splits={}, history=History("run"), **settings)
+    assert learner.trained == []
+
+
+def test_evaluation_that_is_no_number_is_an_error():
+    X, y = five()
+    X[3] = torch.nan
+    with pytest.raises(NonFiniteLossError, match="the loss over 5 examples is nan"):
+        evaluate(Recorder(), Batches(X, y, 2))

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from hw1lib.activations import sigmoid
 from hw1lib.datasets import mnist
 from hw1lib.datasets.resources import obtain
+from hw1lib.history import History
 from hw1lib.network import FullyConnectedNetwork
 from hw1lib.training import Batches, fit, set_seed, small_steps
 
@@ -38,7 +39,8 @@ def by_hand(X: Tensor, y: Tensor) -> None:
     """One epoch of the hand-written network."""
     network = FullyConnectedNetwork(784, 10, 128, sigmoid, LR)
     with small_steps():
-        fit(network, Batches(X, y, BATCH_SIZE), num_epochs=1, splits={})
+        batches = Batches(X, y, BATCH_SIZE)
+        fit(network, batches, num_epochs=1, splits={}, history=History("by hand"))
 
 
 def bare_products(X: Tensor, y: Tensor) -> None:

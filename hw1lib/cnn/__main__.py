@@ -1,0 +1,39 @@
+"""Train the CNN from several seeds, side by side: `python -m hw1lib.cnn --help`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hw1lib.cnn import results
+from hw1lib.cnn.recipe import RECIPES
+from hw1lib.cnn.seeds import train_seeds
+
+DESCRIPTION = """\
+Train the CNN of Q3.I from several seeds, evaluate each on the test split once, and gather the
+results in a file. A run that was stopped goes on where it was when the same command is given
+again."""
+
+
+def main() -> int:
+    """Run the command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m hw1lib.cnn", description=DESCRIPTION)
+    add = parser.add_argument
+    add("--recipe", choices=RECIPES, default="default", help="default: %(default)s")
+    add("--seeds", type=int, nargs="+", default=[42], help="default: 42")
+    add("--processes", type=int, default=1, help="runs side by side (default: 1)")
+    add("--results", type=Path, default=Path("cnn-results.json"), help="default: %(default)s")
+    args = parser.parse_args()
+    for result in train_seeds(args.recipe, args.seeds, processes=args.processes):
+        results.add(args.results, [result])
+        print(
+            f"{result.recipe}, seed {result.seed}: test {result.test_accuracy:.2%} "
+            f"(by one look a photo {result.test_accuracy_plain:.2%}), validation "
+            f"{result.val_accuracy:.2%} in epoch {result.best_epoch}, "
+            f"{result.parameters:,} parameters, {result.seconds / 60:.1f} min",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

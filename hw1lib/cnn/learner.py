@@ -1,0 +1,172 @@
+"""How the CNN is trained: the learner that `hw1lib.training.fit` drives, and the best epoch.
+
+HW1.ipynb, Q3.I. Here torch.nn, autograd and torch.optim do the work.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from hw1lib.cnn.augment import augment, cutmix, resize
+from hw1lib.cnn.model import GroceryNet
+from hw1lib.cnn.recipe import Recipe
+from hw1lib.history import EpochRecord, Metrics
+
+
+class CNNLearner:
+    """AdamW on a one-cycle schedule; evaluated with averaged weights.
+
+    Trained on fine labels, evaluated on coarse ones.
+
+    Attributes:
+        model: the network being trained.
+        averaged: exponential moving average of its weights and batch-norm statistics.
+    """
+
+    def __init__(self, model: GroceryNet, recipe: Recipe, *, steps_per_epoch: int) -> None:
+        """Set up optimiser and schedule for recipe.num_epochs of steps_per_epoch steps."""
+        self.model = model.to(memory_format=torch.channels_last)
+        self.recipe = recipe
+        average = get_ema_multi_avg_fn(recipe.ema_decay)
+        self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        # Biases and batch norm's scales are left out of the decay: they add no complexity.
+        decayed = [p for p in model.parameters() if p.ndim > 1]
+        free = [p for p in model.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed}, {"params": free, "weight_decay": 0.0}],
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer,
+            recipe.lr,
+            total_steps=recipe.num_epochs * steps_per_epoch + 1,
+            pct_start=recipe.warm_up,
+        )
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        return self.schedule.get_last_lr()[0]
+
+    @property
+    def size(self) -> int:
+        """Side of the photos in the next step, pixels."""
+        done = self.schedule.last_epoch / (self.schedule.total_steps - 1)
+        return [size for start, size in self.recipe.sizes if start <= done][-1]
+
+    def train_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
+        """One step on an augmented batch.
+
+        Args:
+            x: photos, uint8, (B, 3, H, W).
+            y: fine labels, int64, (B,).
+
+        Returns:
+            loss_sum (nats, coarse, without label smoothing), correct, count, before the step.
+        """
+        self.model.train()
+        x = augment(x, self.size, self.recipe.augmentation)
+        if torch.rand(()) < self.recipe.cutmix:
+            x, order, share = cutmix(x)
+            logits = self.model(x)
+            loss = (1 - share) * self._loss(logits, y) + share * self._loss(logits, y[order])
+        else:
+            logits = self.model(x)
+            loss = self._loss(logits, y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        self.averaged.update_parameters(self.model)
+        with torch.inference_mode():
+            return _score(
+                self.model.coarse(logits.detach()), self.model.coarse_of.to(y.device)[y]
+            )
+
+    def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
+
+    def eval_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
+        """The averaged network's figures on photos as they are, with coarse labels."""
+        return _score(self.predict(x), y)
+
+    @torch.inference_mode()
+    def predict(self, x: Tensor, *, views: Sequence[int] = ()) -> Tensor:
+        """Log-probabilities of the coarse classes by the averaged network, (B, classes).
+
+        Args:
+            x: photos, uint8, (B, 3, H, W).
+            views: sizes at which each photo and its mirror image are looked at, pixels; the
+                mean of those probabilities is taken. Without any, one look at the photo, at
+                the size that training has come to.
+        """
+        self.averaged.eval()
+        coarse = self.averaged.module.coarse
+        if not views:
+            return coarse(self.averaged(resize(x, self.size)))
+        seen = [resize(side, size) for size in views for side in (x, x.flip(3))]
+        looks = torch.stack([coarse(self.averaged(look)) for look in seen])
+        return looks.logsumexp(0) - math.log(len(seen))
+
+    def state_dict(self) -> dict:
+        """All that training changes."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Become what `state_dict` described."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict:
+        names = ("model", "averaged", "optimizer", "schedule")
+        return {name: getattr(self, name) for name in names}
+
+
+def _score(log_probabilities: Tensor, y: Tensor) -> tuple[float, int, int]:
+    loss_sum = F.nll_loss(log_probabilities, y, reduction="sum").item()
+    return loss_sum, (log_probabilities.argmax(1) == y).sum().item(), len(y)
+
+
+class BestEpoch:
+    """Called with each record: keeps the averaged weights of the best epoch.
+
+    Best is the highest accuracy on one split, the lower loss among equals.
+
+    Attributes:
+        epoch: the best so far, from 1; 0 before the first.
+        metrics: of that epoch on that split.
+    """
+
+    def __init__(self, learner: CNNLearner, split: str) -> None:
+        self.learner = learner
+        self.split = split
+        self.epoch = 0
+        self.metrics = Metrics(loss=math.inf, accuracy=-1.0, count=0)
+        self._weights: dict[str, Tensor] = {}
+
+    def __call__(self, record: EpochRecord) -> None:
+        """Look at one epoch."""
+        metrics = record.metrics[self.split]
+        if (metrics.accuracy, -metrics.loss) > (self.metrics.accuracy, -self.metrics.loss):
+            self.metrics, self.epoch = metrics, record.epoch
+            weights = self.learner.averaged.state_dict()
+            self._weights = {name: tensor.clone() for name, tensor in weights.items()}
+
+    def restore(self) -> None:
+        """Put the kept weights back, for evaluation."""
+        self.learner.averaged.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict:
+        """The best epoch so far and its weights."""
+        return {"epoch": self.epoch, "metrics": asdict(self.metrics), "weights": self._weights}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Become what `state_dict` described."""
+        self.epoch, self.metrics = state["epoch"], Metrics(**state["metrics"])
+        self._weights = state["weights"]

@@ -1,0 +1,190 @@
+"""The network of HW1.ipynb, Q3.I: fewer than 100 000 parameters, from photo to classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+#: Mean and standard deviation of the training photos' red, green and blue, in [0, 1]. Only a
+#: change of units, so two digits do; the notebook shows what `channel_statistics` measures.
+MEAN, STD = (0.53, 0.40, 0.26), (0.24, 0.22, 0.20)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The network's shape.
+
+    Attributes:
+        stages: channels of the blocks, stage by stage; max-pooling at the end of each but the
+            last halves height and width.
+        stride: of the first convolution.
+        expansion: 0 for plain 3x3 convolutions; otherwise every block but the first is an
+            inverted residual, that many times wider inside.
+        head: channels of a last 1x1 convolution; 0 for none.
+    """
+
+    stages: tuple[tuple[int, ...], ...] = ((16,), (32,), (48,), (64,), (72,))
+    stride: int = 1
+    expansion: int = 0
+    head: int = 0
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, max-pool where the stage ends, batch norm, ReLU.
+
+    No bias: batch norm's shift does its work. Pooling first leaves the two after it a quarter
+    of the places; they take longer than the convolution where these are many.
+    """
+
+    def __init__(
+        self,
+        fan_in: int,
+        fan_out: int,
+        side: int = 3,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        pool: bool = False,
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(fan_in, fan_out, side, stride, side // 2, groups=groups, bias=False),
+            *[nn.MaxPool2d(2)] * pool,
+            nn.BatchNorm2d(fan_out),
+            nn.ReLU(inplace=True),
+        )
+
+
+class InvertedResidual(nn.Module):
+    """1x1 to more channels, 3x3 channel by channel, 1x1 back; added to the input if that fits.
+
+    Source: Sandler et al., MobileNetV2: Inverted residuals and linear bottlenecks, 2018.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, expansion: int) -> None:
+        super().__init__()
+        hidden = fan_in * expansion
+        self.block = nn.Sequential(
+            ConvBlock(fan_in, hidden, 1),
+            ConvBlock(hidden, hidden, 3, groups=hidden),
+            nn.Conv2d(hidden, fan_out, 1, bias=False),
+            nn.BatchNorm2d(fan_out),
+        )
+        self.residual = fan_in == fan_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same height and width."""
+        return x + self.block(x) if self.residual else self.block(x)
+
+
+class GroceryNet(nn.Module):
+    """Convolution blocks, the mean over all positions, and one linear layer.
+
+    Its classes are the fine ones; a coarse class has the probabilities of its fine ones, added
+    up. Takes photos as uint8 or float in 0..255, (B, 3, H, W), of any size.
+
+    Attributes:
+        coarse_of: coarse class of each fine one, int64.
+    """
+
+    def __init__(self, layout: Layout, coarse_of: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1) * 255)
+        self.coarse_of = torch.tensor(coarse_of)  # no buffer: buffers are averaged
+        self.features, channels = _features(layout)
+        self.classifier = nn.Linear(channels, len(coarse_of))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The last feature maps, float32, (B, C, H', W')."""
+        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16_is_fast(x.device)):
+            return self.features(x).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of the fine classes, (B, fine)."""
+        return self.classifier(self.embed(x).mean((2, 3)))
+
+    def coarse(self, logits: Tensor) -> Tensor:
+        """Log-probabilities of the coarse classes from `forward`'s logits, (B, coarse)."""
+        outside = self.coarse_of[:, None] != torch.arange(self.coarse_of.max() + 1)
+        fine = logits.log_softmax(1)[:, :, None]  # (B, fine, 1)
+        return fine.masked_fill(outside.to(logits.device), -torch.inf).logsumexp(1)
+
+
+def _features(layout: Layout) -> tuple[nn.Sequential, int]:
+    """The convolutional part and the channels it ends with."""
+    blocks: list[nn.Module] = []
+    channels = 3
+    for number, stage in enumerate(layout.stages, start=1):
+        for index, fan_out in enumerate(stage, start=1):
+            pool = index == len(stage) and number < len(layout.stages)
+            stride = layout.stride if channels == 3 else 1
+            if layout.expansion and channels != 3:
+                blocks.append(InvertedResidual(channels, fan_out, layout.expansion))
+                blocks += [nn.MaxPool2d(2)] * pool
+            else:
+                blocks.append(ConvBlock(channels, fan_out, stride=stride, pool=pool))
+            channels = fan_out
+    if layout.head:
+        blocks.append(ConvBlock(channels, layout.head, 1))
+        channels = layout.head
+    return nn.Sequential(*blocks), channels
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether convolutions gain from 16-bit floats: by hardware, not by emulation."""
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each colour channel in [0, 1], shape (3,) each.
+
+    Args:
+        images: uint8, (N, 3, H, W).
+    """
+    pixels = images.transpose(0, 1).flatten(1).float() / 255
+    return pixels.mean(1), pixels.std(1)
+
+
+class Layer(NamedTuple):
+    """One layer as a table shows it: name, output shape (C, H, W) or (C,), parameters."""
+
+    name: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+def layers(model: nn.Module, size: int) -> list[Layer]:
+    """The layers of a network in the order a size x size photo passes through them."""
+    found: list[Layer] = []
+
+    def note(module: nn.Module, _: object, output: Tensor) -> None:
+        name = type(module).__name__
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+            side = (
+                module.kernel_size
+                if isinstance(module.kernel_size, int)
+                else module.kernel_size[0]
+            )
+            name += f" {side} x {side}"
+        found.append(Layer(name, tuple(output.shape[1:]), count_parameters(module)))
+
+    leaves = [module for module in model.modules() if not list(module.children())]
+    handles = [leaf.register_forward_hook(note) for leaf in leaves]
+    training = model.training
+    with torch.inference_mode():
+        model.eval()(torch.zeros(1, 3, size, size))
+    model.train(training)
+    for handle in handles:
+        handle.remove()
+    return found

@@ -1,0 +1,76 @@
+"""The recipes the CNN is trained by, and which one is asked for.
+
+HW1.ipynb, Q3.I.
+"""
+
+import os
+from dataclasses import dataclass, field, replace
+
+from hw1lib.cnn.augment import Augmentation
+from hw1lib.cnn.model import Layout
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run besides the data and the seed.
+
+    Attributes:
+        layout: the network's shape.
+        stored_size: side of the photos as they are kept in memory, pixels.
+        sizes: side of the photos in training, pixels, with the share of the steps from which
+            on it holds: small and cheap ones first. Evaluation takes the same.
+        views: sizes at which a photo and its mirror image are looked at for a prediction.
+        num_epochs: passes over the training photos.
+        evaluate_every: epochs between two evaluations of the train and validation splits.
+        batch_size: photos a step.
+        lr: highest learning rate of the one-cycle schedule.
+        warm_up: share of the steps in which the rate rises.
+        weight_decay: AdamW's, per step, times the learning rate.
+        label_smoothing: share of the target spread evenly over the classes.
+        cutmix: share of the batches whose photos get a square of another one pasted in.
+        ema_decay: of the exponential moving average of the weights, per step.
+        augmentation: how far photos are changed.
+    """
+
+    layout: Layout = field(default_factory=Layout)
+    stored_size: int = 160
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.4, 96), (0.7, 128))
+    views: tuple[int, ...] = (96, 128, 160)
+    num_epochs: int = 300
+    evaluate_every: int = 10
+    batch_size: int = 64
+    lr: float = 6e-3
+    warm_up: float = 0.15
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    cutmix: float = 0.7
+    ema_decay: float = 0.998
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+DEFAULT = Recipe()
+RECIPES = {
+    "default": DEFAULT,
+    "full": replace(DEFAULT, num_epochs=600),
+    "draft": replace(
+        DEFAULT,
+        stored_size=64,
+        sizes=((0.0, 32), (0.5, 48)),
+        views=(48, 64),
+        num_epochs=10,
+        evaluate_every=1,
+        ema_decay=0.9,
+    ),
+}
+
+
+def chosen(*, stand_in: bool = False) -> tuple[str, Recipe]:
+    """Name and recipe that HW1_RECIPE names; without it "default", or "draft" on stand-ins.
+
+    Raises:
+        ValueError: HW1_RECIPE names none.
+    """
+    name = os.environ.get("HW1_RECIPE") or ("draft" if stand_in else "default")
+    if name not in RECIPES:
+        raise ValueError(f"HW1_RECIPE is {name!r}; there are {', '.join(RECIPES)}")
+    return name, RECIPES[name]

@@ -1,0 +1,105 @@
+"""One training of the CNN from one seed, which can be stopped and taken up again."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hw1lib.checkpoint import Checkpoint
+from hw1lib.cnn.learner import BestEpoch, CNNLearner
+from hw1lib.cnn.model import GroceryNet
+from hw1lib.cnn.recipe import Recipe
+from hw1lib.datasets.grocery import Grocery
+from hw1lib.history import EpochRecord, History
+from hw1lib.training import Batches, fit, set_seed
+
+EVAL_BATCH_SIZE = 64
+
+
+class Run:
+    """Network, learner, history and best epoch of one recipe, one data set and one seed.
+
+    Attributes:
+        model: the network.
+        learner: what trains it.
+        history: of the epochs so far, of the splits "train" and "val".
+        best: the epoch of the highest validation accuracy so far, and its weights.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        photos: Grocery,
+        *,
+        seed: int,
+        name: str = "CNN",
+        folder: Path | None = None,
+    ) -> None:
+        """Draw the network's weights; nothing is trained yet.
+
+        Args:
+            recipe: all that decides a run besides data and seed.
+            photos: the three splits, at recipe.stored_size pixels.
+            seed: of everything that is drawn at random.
+            name: of the history.
+            folder: keep a checkpoint there while training, and go on from one that is there.
+        """
+        set_seed(seed)
+        self.recipe, self.photos, self.seed = recipe, photos, seed
+        self.model = GroceryNet(recipe.layout, photos.coarse_of)
+        steps = -(-len(photos.train.labels) // recipe.batch_size)
+        self.learner = CNNLearner(self.model, recipe, steps_per_epoch=steps)
+        self.best = BestEpoch(self.learner, "val")
+        self.history = History(name)
+        self._checkpoint = folder and Checkpoint(
+            folder / f"cnn-seed-{seed}.checkpoint",
+            f"{recipe}, seed {seed}, {len(photos.train.labels)} photos",
+            learner=self.learner,
+            best=self.best,
+            history=self.history,
+        )
+
+    def train(self, on_record: Sequence[Callable[[EpochRecord], None]] = ()) -> History:
+        """Train to the end, then put the best epoch's weights in place for evaluation.
+
+        Args:
+            on_record: called in turn with each new record.
+
+        Raises:
+            CheckpointError, NonFiniteLossError, TrainingInterruptedError: see there. After the
+                latter two, history and best hold what was reached.
+        """
+        after_epoch = [self.best, *on_record]
+        set_seed(self.seed)  # whatever was drawn since the network was
+        if self._checkpoint:
+            self._checkpoint.restore()
+            after_epoch.insert(1, self._checkpoint)
+        train = self.photos.train
+        fit(
+            self.learner,
+            Batches(train.images, train.fine_labels, self.recipe.batch_size, shuffle=True),
+            num_epochs=self.recipe.num_epochs,
+            every=self.recipe.evaluate_every,
+            splits={name: self._split(name) for name in ("train", "val")},
+            history=self.history,
+            on_record=after_epoch,
+        )
+        self.best.restore()
+        if self._checkpoint:
+            self._checkpoint.remove()
+        return self.history
+
+    def predict(self, images: Tensor, *, views: Sequence[int] = ()) -> Tensor:
+        """Log-probabilities (N, classes) of uint8 photos (N, 3, H, W), batch by batch.
+
+        Args:
+            images: the photos.
+            views: as `CNNLearner.predict` takes them.
+        """
+        batches = images.split(EVAL_BATCH_SIZE)
+        return torch.cat([self.learner.predict(x, views=views) for x in batches])
+
+    def _split(self, name: str) -> Batches:
+        split = getattr(self.photos, name)
+        return Batches(split.images, split.labels, EVAL_BATCH_SIZE)
