@@ -458,6 +458,12 @@ def test_weights_that_do_not_reach_the_stated_accuracy_are_an_error(sample, foun
     assert f"the notebook states {accuracy:.2%} on MNIST, these weights reach" in finding
 
 
+def test_weights_too_large_to_compute_with_are_an_error(sample, found):
+    sample.save(samples.weights() | {"W2": torch.full((128, 10), 3e38)})
+    (finding,) = found(sample, "weights")
+    assert finding.startswith(f"error: {NAME}.pkl: on MNIST the loss over")
+
+
 def test_without_mnist_the_accuracy_is_not_checked_and_that_is_said(sample, found, monkeypatch):
     monkeypatch.setattr(Mnist, "folder", property(lambda _: None), raising=False)
     monkeypatch.setattr(Mnist, "why_not", property(lambda _: "no way"), raising=False)

@@ -285,11 +285,26 @@ def _bar(target: Path, done: int, total: int | None) -> tqdm:
 
 
 def _sweep(target: Path) -> None:
-    """Remove what killed processes left; a live one touches its file more often than hourly."""
+    """Remove what killed processes left.
+
+    A process of another machine, in a shared folder, is known by touching its file more often
+    than hourly; one of this machine, whose clock may jump, by being there.
+    """
     for leftover in target.parent.glob(glob.escape(f".{target.name}.tmp-") + "*"):
         with suppress(OSError):  # another process may sweep too
-            if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
+            old = time.time() - leftover.stat().st_mtime > _ABANDONED_S
+            if old and not _is_running(leftover.name.rpartition("-")[2]):
                 _remove(leftover)
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _remove(path: Path) -> None:

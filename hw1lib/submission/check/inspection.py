@@ -23,6 +23,7 @@ from hw1lib.submission.check.notebook import AGAIN
 from hw1lib.submission.names import PLACEHOLDERS, IdError, submission_name
 from hw1lib.submission.pdf.readback import PdfError, missing
 from hw1lib.submission.weights import WeightsFileError, load_weights
+from hw1lib.training import NonFiniteLossError
 
 BY_HAND = "The file is damaged or hostile: look at it by hand"
 
@@ -151,7 +152,11 @@ def _accuracy(state: _State) -> Iterator[Finding]:
         what = f"accuracy is not checked, for want of MNIST: {state.mnist.why_not}"
         yield Finding("note", UNCHECKED, what, where)
     else:
-        measured = trained.accuracy(state.weights, state.mnist.folder)
+        try:
+            measured = trained.accuracy(state.weights, state.mnist.folder)
+        except NonFiniteLossError as error:
+            yield Finding("error", "weights", f"on MNIST {error}", where)
+            return
         state.facts["mnist_test_accuracy_measured"] = measured
         stated = state.facts.get("mnist_test_accuracy")
         yield from trained.reproduces(stated, measured, where)
