@@ -450,6 +450,8 @@ def test_an_interrupt_ends_the_check_with_all_that_it_started(sample, tmp_path):
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # What a shell starts in the background ignores it, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + GENEROUS_S
     while not [*tmp_path.glob("hw1-check-*/0")] and time.monotonic() < deadline:

@@ -74,6 +74,8 @@ def execute(
         record_timing=False,
         coalesce_streams=True,
         store_widget_state=False,
+        # A kernel left alone would say so on the terminal, after all else.
+        extra_arguments=["--log-level=ERROR"],
     )
     client.on_notebook_start = lambda notebook: on_start()
     own = {
