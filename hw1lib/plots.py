@@ -32,19 +32,14 @@ def curves(histories: Sequence[History], splits: Sequence[str], *, title: str) -
         splits: two at most; the second is drawn solid, the first dashed.
         title: of the figure.
     """
-    figure, axes = _panels(1, 2, title, height=3.0)
-    styles = ["-"] if len(splits) == 1 else ["--", "-"]
-    for axis, quantity in zip(axes, ("loss", "accuracy"), strict=True):
+    figure, panels = _against_epochs(title)
+    for axis, quantity in panels:
         for colour, history in zip(sns.color_palette(), histories, strict=False):
-            for style, split in zip(styles, splits, strict=True):
+            for style, split in zip(_styles(splits), splits, strict=True):
                 label = f"{history.name}, {split}" if len(histories) > 1 else split
                 values = history.curve(split, quantity)
                 axis.plot(history.epochs, values, style, color=colour, label=label)
-        axis.set(xlabel="epoch", ylabel=quantity)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0].set_ylabel("loss (cross-entropy, nats)")
-    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes[1].legend()
+    panels[1][0].legend()
     return figure
 
 
@@ -56,22 +51,17 @@ def spread(runs: dict[str, Sequence[History]], splits: Sequence[str], *, title: 
         splits: two at most; the second is drawn solid, the first dashed.
         title: of the figure.
     """
-    figure, axes = _panels(1, 2, title, height=3.0)
-    styles = ["-"] if len(splits) == 1 else ["--", "-"]
-    for axis, quantity in zip(axes, ("loss", "accuracy"), strict=True):
+    figure, panels = _against_epochs(title)
+    for axis, quantity in panels:
         for colour, (name, histories) in zip(sns.color_palette(), runs.items(), strict=False):
-            for style, split in zip(styles, splits, strict=True):
+            for style, split in zip(_styles(splits), splits, strict=True):
                 values = torch.tensor([history.curve(split, quantity) for history in histories])
                 epochs = histories[0].epochs
                 axis.fill_between(
                     epochs, values.amin(0), values.amax(0), color=colour, alpha=0.25
                 )
                 axis.plot(epochs, values.mean(0), style, color=colour, label=f"{name}, {split}")
-        axis.set(xlabel="epoch", ylabel=quantity)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0].set_ylabel("loss (cross-entropy, nats)")
-    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes[1].legend()
+    panels[1][0].legend()
     return figure
 
 
@@ -215,55 +205,6 @@ def shares(values: Sequence[float], names: Sequence[str], *, title: str) -> Figu
     return figure
 
 
-def dots(
-    rows: dict[str, Sequence[float]], *, xlabel: str, title: str, percent: bool = False
-) -> Figure:
-    """A row a name, best first: a dot a measurement and a bar at their mean.
-
-    The first of `rows` is what the others are compared with: a line goes through its mean.
-
-    Args:
-        rows: name -> measurements.
-        xlabel: what was measured, with its unit.
-        title: of the figure.
-        percent: the measurements are shares.
-    """
-    figure, (axis,) = _panels(1, 1, title, height=0.22 * len(rows) + 1.0)
-    means = {name: sum(values) / len(values) for name, values in rows.items()}
-    order = sorted(rows, key=means.get)
-    for row, name in enumerate(order):
-        axis.plot(rows[name], [row] * len(rows[name]), "o", color="0.6", markersize=4)
-        axis.plot(means[name], row, "|", color=sns.color_palette()[0], markersize=12, mew=2)
-    axis.axvline(means[next(iter(rows))], color="0.4", linewidth=1, linestyle=":")
-    axis.set_yticks(range(len(order)), order)
-    axis.set(xlabel=xlabel)
-    if percent:
-        axis.xaxis.set_major_formatter(PercentFormatter(1.0))
-    return figure
-
-
-def trade_off(points: Sequence[tuple[str, int, float, float, bool]], *, title: str) -> Figure:
-    """Accuracy against number of parameters, every model by its name.
-
-    Args:
-        points: name, parameters, mean accuracy, its spread (0 if not known), measured here.
-        title: of the figure.
-    """
-    figure, (axis,) = _panels(1, 1, title, height=3.4)
-    for (name, parameters, accuracy, deviation, ours), colour in zip(
-        points, [sns.color_palette()[0 if point[-1] else 1] for point in points], strict=True
-    ):
-        marker = "o" if ours else "s"
-        axis.errorbar(parameters, accuracy, deviation, fmt=marker, color=colour, capsize=2)
-        axis.annotate(
-            name, (parameters, accuracy), (5, 3), textcoords="offset points", fontsize="x-small"
-        )
-    axis.set(xscale="log", xlabel="parameters", ylabel="test accuracy")
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axis.margins(x=0.15)
-    return figure
-
-
 def prediction(
     photo: Tensor, names: Sequence[str], probabilities: Sequence[float], *, title: str
 ) -> Figure:
@@ -333,6 +274,21 @@ def responses(photo: Tensor, maps: Tensor, *, title: str) -> Figure:
     for axis in axes:
         axis.set_axis_off()
     return figure
+
+
+def _against_epochs(title: str) -> tuple[Figure, list[tuple[Axes, str]]]:
+    """A panel for the loss, one for accuracy, each with what it shows."""
+    figure, axes = _panels(1, 2, title, height=3.0)
+    labels = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy"}
+    for axis, label in zip(axes, labels.values(), strict=True):
+        axis.set(xlabel="epoch", ylabel=label)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    return figure, list(zip(axes, labels, strict=True))
+
+
+def _styles(splits: Sequence[str]) -> list[str]:
+    return ["-"] if len(splits) == 1 else ["--", "-"]
 
 
 def _panels(

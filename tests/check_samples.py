@@ -19,19 +19,14 @@ from hw1lib.history import EpochRecord, History, Metrics
 from hw1lib.network import FullyConnectedNetwork
 from hw1lib.submission.check.executed import note_executed
 from hw1lib.submission.pdf import TypstPDFExporter
+from tests import hostile_weights
 
 NAME = "HW1_123456782_987654324"  # both with their check digits
 WORDS = "Words that tell what was found and why, " * 8
 
 
 def weights() -> dict[str, torch.Tensor]:
-    torch.manual_seed(0)
-    return {
-        "W1": torch.randn(784, 128),
-        "b1": torch.zeros(128),
-        "W2": torch.randn(128, 10),
-        "b2": torch.zeros(10),
-    }
+    return hostile_weights.weights(784, 128, 10)
 
 
 def code(source: str, *outputs: object, tags: tuple[str, ...] = ()) -> NotebookNode:

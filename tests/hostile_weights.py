@@ -9,13 +9,13 @@ from collections.abc import Callable
 import torch
 
 
-def weights() -> dict[str, torch.Tensor]:
+def weights(inputs: int = 6, hidden: int = 4, outputs: int = 3) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     return {
-        "W1": torch.randn(6, 4),
-        "b1": torch.zeros(4),
-        "W2": torch.randn(4, 3),
-        "b2": torch.zeros(3),
+        "W1": torch.randn(inputs, hidden),
+        "b1": torch.zeros(hidden),
+        "W2": torch.randn(hidden, outputs),
+        "b2": torch.zeros(outputs),
     }
 
 

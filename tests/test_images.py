@@ -4,13 +4,13 @@ import io
 import struct
 import subprocess
 import sys
-import zlib
 
 import pytest
 from PIL import Image
 
 from hw1lib.datasets.images import read_rgb
 from hw1lib.datasets.resources import DataError
+from tests.pngs import png
 
 SIDE = 20_000
 GREY = 128
@@ -24,21 +24,6 @@ def test_grey_of_16_bits_keeps_its_shades(tmp_path):
         image.save(tmp_path / "grey", kind)
         rgb = read_rgb(tmp_path / "grey")
         assert [rgb.getpixel((x, 0)) for x in range(4)] == [(v,) * 3 for v in (0, 1, GREY, 255)]
-
-
-def png(width, height, bits, colour, rows):
-    def chunk(kind, body):
-        return (
-            struct.pack(">I", len(body))
-            + kind
-            + body
-            + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    header = struct.pack(">2I5B", width, height, bits, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
-    )
 
 
 def test_colours_of_16_bits_keep_their_shades(tmp_path):

@@ -1,8 +1,6 @@
 """A notebook is untrusted: it reads no files, runs no code, injects no Typst, goes nowhere."""
 
 import base64
-import struct
-import zlib
 
 import nbformat.v4 as v4
 import pypdfium2.raw as pdfium
@@ -20,6 +18,7 @@ from tests.pdf_samples import (
     rich,
     stream,
 )
+from tests.pngs import png
 
 # Each would stop the compiler with "panicked" or print a file, were it read as Typst.
 INJECTIONS = [
@@ -193,20 +192,7 @@ def test_a_name_in_an_attachment_cannot_leave_the_working_folder(tmp_path):
 
 
 def test_an_image_that_unpacks_to_gigabytes_is_refused():
-    def chunk(kind, body):
-        return (
-            struct.pack(">I", len(body))
-            + kind
-            + body
-            + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    bomb = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"0" * 999))
-    )
+    bomb = png(100_000, 100_000, 8, 2, b"0" * 999)
     page = export(code("x", bundle({"image/png": base64.b64encode(bomb).decode()})))
     assert page.shows("is not shown")
 

@@ -31,6 +31,9 @@ def picture(axis):
 
 FIGURES = {
     "curves": lambda t: plots.curves([history()], ("train", "test"), title=t),
+    "spread": lambda t: plots.spread({"r": [history()] * 2}, ("train", "test"), title=t),
+    "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
+    "shares": lambda t: plots.shares([0.5, 1.0, 0.0], ["x", "y", "z"], title=t),
     "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
     "jacobian": lambda t: plots.jacobian(torch.eye(3), title=t),
     "hidden_outputs": lambda t: plots.hidden_outputs({"a": torch.rand(9)}, title=t),
@@ -104,3 +107,33 @@ def test_confusions_are_shares_of_the_true_class():
     counts = torch.tensor([[3, 1], [0, 0]])
     mesh = plots.confusions(counts, ["x", "y"], title="t").axes[0].collections[0]
     assert torch.as_tensor(mesh.get_array().data).tolist() == [[0.75, 0.25], [0, 0]]
+
+
+def test_spread_draws_the_mean_and_a_band_from_the_least_to_the_greatest():
+    low, high = history(), history()
+    high.records = [
+        EpochRecord(r.epoch, 1.0, 0.1, {"val": Metrics(3.0, 0.9, 10)}) for r in high.records
+    ]
+    low.records = [
+        EpochRecord(r.epoch, 1.0, 0.1, {"val": Metrics(1.0, 0.5, 10)}) for r in low.records
+    ]
+    figure = plots.spread({"default": [low, high]}, ("val",), title="t")
+    loss, accuracy = figure.axes
+    assert loss.lines[0].get_ydata().tolist() == [2.0, 2.0, 2.0]
+    assert accuracy.lines[0].get_ydata().tolist() == pytest.approx([0.7, 0.7, 0.7])
+    band = loss.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (1.0, 3.0)
+
+
+def test_shares_go_from_the_least_to_the_greatest():
+    figure = plots.shares([0.5, 1.0, 0.0], ["half", "all", "none"], title="t")
+    names = [tick.get_text() for axis in figure.axes for tick in axis.get_yticklabels()]
+    assert names == ["none", "half", "all"]
+
+
+def test_heat_lies_over_the_photo_it_belongs_to():
+    heat = [torch.zeros(5, 5), torch.ones(5, 5)]
+    photos = [torch.rand(3, 5, 5)] * 2
+    figure = plots.photo_grid(photos, ["a", "b"], columns=2, title="t", heat=heat)
+    for axis, expected in zip(figure.axes, heat, strict=True):
+        assert torch.equal(torch.as_tensor(axis.images[1].get_array().data), expected)
