@@ -3,7 +3,7 @@
 import re
 import string
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hw1lib.submission.pdf import ExportError
@@ -67,6 +67,7 @@ def test_escaped_markdown_reads_back_as_it_was(texts):
 
 
 @examples(25)
+@example("{ א")  # a bracket that is mirrored beside Hebrew
 @given(TEX)
 def test_any_formula_is_printed_or_refused_by_name(tex):
     assert REFUSAL.fullmatch(refusal(markdown(f"$${tex}$$ and $ {tex} $")))

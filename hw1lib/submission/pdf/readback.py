@@ -49,6 +49,7 @@ UNSEEN = re.compile(
 )
 # The brackets are mirrored in text that is written from right to left.
 CODE_POINT = re.compile("[⟨⟩]U\\+([0-9A-F]{4,6})[⟨⟩]")
+ONE_WAY = str.maketrans(")]}>", "([{<")
 TAG = re.compile(r"\x1b\[[\d;:]*m|\x1b")
 #: How far ahead of the last match a text is looked for, in characters.
 REACH = 20_000
@@ -101,7 +102,15 @@ class Reading:
 
 
 def normal(text: str) -> str:
-    """Text as it is compared: compatibility forms unified, nothing invisible in it."""
+    """Text as it is compared: compatibility forms unified, nothing invisible in it.
+
+    Which way a bracket opens is not compared: pdfium mirrors those near Hebrew as they look.
+    """
+    return unified(text).translate(ONE_WAY)
+
+
+def unified(text: str) -> str:
+    """The same with brackets as they are."""
     text = CODE_POINT.sub(character, UNSEEN.sub("", text))
     return UNSEEN.sub("", unicodedata.normalize("NFKC", text))
 
@@ -285,7 +294,7 @@ def read_tag(element: DictionaryObject, reading: Reading) -> None:
     """Note a structure element that is a formula or a figure."""
     kind = element.get("/S")
     if kind == "/Formula":
-        reading.formulas[normal(str(element.get("/Alt", "")))] += 1
+        reading.formulas[unified(str(element.get("/Alt", "")))] += 1
     elif kind == "/Figure":
         reading.figures += 1
 
@@ -531,4 +540,4 @@ def formula_sources(part: Part, pages: dict[int, Page]) -> list[str]:
     """TeX of each formula of a part."""
     page = pages.get(id(part))
     formulas = page.formulas if page else []
-    return [normal(formula.tex) for formula in formulas if not shows_nothing(formula.tex)]
+    return [unified(formula.tex) for formula in formulas if not shows_nothing(formula.tex)]
