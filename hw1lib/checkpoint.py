@@ -5,6 +5,7 @@ from typing import Protocol
 
 import torch
 
+from hw1lib import ranks
 from hw1lib.datasets.download import replacing
 from hw1lib.history import EpochRecord
 
@@ -26,8 +27,9 @@ class CheckpointError(ValueError):
 class Checkpoint:
     """Called with each epoch's record, after all that changes the parts: writes them down.
 
-    The random generators are kept with them, so that a run taken up again goes on bit for bit
-    like one that was never stopped.
+    The state of torch's CPU generator, which draws every random number here, is kept with
+    them, so that a run taken up again goes on bit for bit like one that was never stopped.
+    Of several ranks the first one writes, and what it reads goes to all.
     """
 
     def __init__(self, path: Path, run: str, **parts: Stateful) -> None:
@@ -44,27 +46,37 @@ class Checkpoint:
 
     def __call__(self, record: EpochRecord) -> None:
         """Write the state after this epoch; the one before stays until this one is whole."""
+        if not ranks.is_first():
+            return
         state = {
             "run": self.run,
             "epoch": record.epoch,
             "generator": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
         with replacing(self.path) as temporary:
             torch.save(state, temporary)
 
     def restore(self) -> bool:
-        """Put the parts and the generators back as they were; False if there is no file.
+        """Put the parts and the generator back as they were; False if there is no file.
 
         Raises:
             CheckpointError: the file is damaged, or of another run.
         """
-        if not self.path.exists():
+        state = ranks.from_first(self._read() if ranks.is_first() else None)
+        if state is None:
             return False
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        torch.set_rng_state(state["generator"])
+        return True
+
+    def _read(self) -> dict | None:
+        if not self.path.exists():
+            return None
         advice = f"Delete {self.path} to start anew."
         try:
-            state = torch.load(self.path, weights_only=True)
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
             run = state["run"]
         except Exception as error:  # damaged bytes lead torch to errors of many kinds
             fault = str(error).partition("\n")[0]
@@ -74,13 +86,9 @@ class Checkpoint:
                 f"{self.path} is of another run. {advice}\n"
                 f"it holds  {run}\nthis is   {self.run}"
             )
-        for name, part in self.parts.items():
-            part.load_state_dict(state["parts"][name])
-        torch.set_rng_state(state["generator"])
-        if torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda"])
-        return True
+        return state
 
     def remove(self) -> None:
         """The run is complete: there is nothing left to take up."""
-        self.path.unlink(missing_ok=True)
+        if ranks.is_first():
+            self.path.unlink(missing_ok=True)

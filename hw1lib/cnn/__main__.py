@@ -1,19 +1,23 @@
-"""Train the CNN from several seeds, side by side: `python -m hw1lib.cnn --help`."""
+"""Train the CNN from several seeds: `python -m hw1lib.cnn --help`."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from hw1lib import ranks
 from hw1lib.cnn import results
 from hw1lib.cnn.recipe import RECIPES
-from hw1lib.cnn.seeds import train_seeds
+from hw1lib.cnn.seeds import train_seeds, train_together
 
 DESCRIPTION = """\
 Train the CNN of Q3.I from several seeds, evaluate each on the test split once, and gather the
 results in a file. A run that was stopped goes on where it was when the same command is given
-again."""
+again. Under torchrun its processes train one run together, each on its share of every batch."""
 
 
+@record  # torchrun shows which rank failed, and with what error
 def main() -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m hw1lib.cnn", description=DESCRIPTION)
@@ -23,8 +27,14 @@ def main() -> int:
     add("--processes", type=int, default=1, help="runs side by side (default: 1)")
     add("--results", type=Path, default=Path("cnn-results.json"), help="default: %(default)s")
     args = parser.parse_args()
-    for result in train_seeds(args.recipe, args.seeds, processes=args.processes):
+    if ranks.launched():
+        runs = train_together(args.recipe, args.seeds)
+    else:
+        runs = train_seeds(args.recipe, args.seeds, processes=args.processes)
+    finished = []
+    for result in runs:
         results.add(args.results, [result])
+        finished.append(result)
         print(
             f"{result.recipe}, seed {result.seed}: test {result.test_accuracy:.2%} "
             f"(by one look a photo {result.test_accuracy_plain:.2%}), validation "
@@ -32,6 +42,8 @@ def main() -> int:
             f"{result.parameters:,} parameters, {result.seconds / 60:.1f} min",
             flush=True,
         )
+    if len(finished) > 1:
+        print(results.table(finished))
     return 0
 
 

@@ -66,12 +66,13 @@ def class_activation_maps(model, images: Tensor, classes: Tensor) -> Tensor:
         classes: coarse classes, int64, (B,).
 
     Returns:
-        (B, H, W), scaled to 0..1 over each photo.
+        (B, H, W) on the CPU, scaled to 0..1 over each photo.
 
     Source: Zhou et al., Learning deep features for discriminative localization, 2016.
     """
     with torch.inference_mode():
         model.eval()
+        images, classes = (given.to(model.mean.device) for given in (images, classes))
         features = model.embed(images)
         logits = model.classifier(features.mean((2, 3)))
         inside = model.coarse_of.to(classes.device) == classes[:, None]
@@ -79,4 +80,4 @@ def class_activation_maps(model, images: Tensor, classes: Tensor) -> Tensor:
         maps = torch.einsum("bf,fc,bchw->bhw", share, model.classifier.weight, features)
         maps = F.interpolate(maps[:, None], images.shape[-2:], mode="bilinear")[:, 0]
         low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-        return (maps - low) / (high - low).clamp(min=1e-9)
+        return ((maps - low) / (high - low).clamp(min=1e-9)).cpu()

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from hw1lib import ranks
 from hw1lib.cnn.augment import augment, cutmix, resize
 from hw1lib.cnn.model import GroceryNet
 from hw1lib.cnn.recipe import Recipe
@@ -31,6 +32,7 @@ class CNNLearner:
     def __init__(self, model: GroceryNet, recipe: Recipe, *, steps_per_epoch: int) -> None:
         """Set up optimiser and schedule for recipe.num_epochs of steps_per_epoch steps."""
         self.model = model.to(memory_format=torch.channels_last)
+        self._parallel = ranks.parallel(model)
         self.recipe = recipe
         average = get_ema_multi_avg_fn(recipe.ema_decay)
         self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
@@ -61,26 +63,28 @@ class CNNLearner:
         return [size for start, size in self.recipe.sizes if start <= done][-1]
 
     def train_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
-        """One step on an augmented batch.
+        """One step on an augmented batch, of which every rank computes its share.
 
         Args:
             x: photos, uint8, (B, 3, H, W).
             y: fine labels, int64, (B,).
 
         Returns:
-            loss_sum (nats, coarse, without label smoothing), correct, count, before the step.
+            loss_sum (nats, coarse, without label smoothing), correct, count, before the step,
+            over all ranks.
         """
+        count, mine = len(y), ranks.share(len(y))
         self.model.train()
-        x = augment(x, self.size, self.recipe.augmentation)
+        x, y = augment(x, self.size, self.recipe.augmentation, mine), y[mine]
         if torch.rand(()) < self.recipe.cutmix:
             x, order, share = cutmix(x)
-            logits = self.model(x)
+            logits = self._parallel(x)
             loss = (1 - share) * self._loss(logits, y) + share * self._loss(logits, y[order])
         else:
-            logits = self.model(x)
+            logits = self._parallel(x)
             loss = self._loss(logits, y)
         self.optimizer.zero_grad()
-        loss.backward()
+        (loss * (ranks.count() / count)).backward()  # the ranks' gradients are averaged
         self.optimizer.step()
         self.schedule.step()
         self.averaged.update_parameters(self.model)
@@ -90,11 +94,13 @@ class CNNLearner:
             )
 
     def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
+        smoothing = self.recipe.label_smoothing
+        return F.cross_entropy(logits, y, label_smoothing=smoothing, reduction="sum")
 
     def eval_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
         """The averaged network's figures on photos as they are, with coarse labels."""
-        return _score(self.predict(x), y)
+        mine = ranks.share(len(y))
+        return _score(self.predict(x[mine]), y[mine])
 
     @torch.inference_mode()
     def predict(self, x: Tensor, *, views: Sequence[int] = ()) -> Tensor:
@@ -129,8 +135,10 @@ class CNNLearner:
 
 
 def _score(log_probabilities: Tensor, y: Tensor) -> tuple[float, int, int]:
-    loss_sum = F.nll_loss(log_probabilities, y, reduction="sum").item()
-    return loss_sum, (log_probabilities.argmax(1) == y).sum().item(), len(y)
+    loss_sum = F.nll_loss(log_probabilities, y, reduction="sum")
+    correct = (log_probabilities.argmax(1) == y).sum()
+    loss_sum, correct, count = ranks.total((loss_sum.item(), correct.item(), len(y)), y.device)
+    return loss_sum, round(correct), round(count)
 
 
 class BestEpoch:

@@ -183,7 +183,7 @@ def layers(model: nn.Module, size: int) -> list[Layer]:
     handles = [leaf.register_forward_hook(note) for leaf in leaves]
     training = model.training
     with torch.inference_mode():
-        model.eval()(torch.zeros(1, 3, size, size))
+        model.eval()(torch.zeros(1, 3, size, size, device=next(model.parameters()).device))
     model.train(training)
     for handle in handles:
         handle.remove()

@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
 import torch
 
+from hw1lib import ranks
 from hw1lib.cnn.model import bfloat16_is_fast, count_parameters
-from hw1lib.cnn.run import Run
+from hw1lib.cnn.run import CPU, Run
 from hw1lib.datasets.download import replacing
 from hw1lib.history import History
 
@@ -73,18 +75,20 @@ def result_of(run: Run, recipe: str) -> Result:
         test_accuracy=accuracy[0],
         test_accuracy_plain=accuracy[1],
         history=_rounded(run.history.state_dict()),
-        setting=setting(),
+        setting=setting(run.device),
     )
 
 
-def setting() -> dict[str, str | int]:
+def setting(device: torch.device = CPU) -> dict[str, str | int]:
     """What times and the last digits depend on."""
     capabilities = torch.cpu.get_capabilities()
     return {
         "processor": str(capabilities.get("cpu_name", platform.processor())),
         "cores": capabilities.get("num_physical_cores", 0),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "ranks": ranks.count(),
         "threads": torch.get_num_threads(),
-        "bfloat16": bfloat16_is_fast(torch.device("cpu")),
+        "bfloat16": bfloat16_is_fast(device),
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": version("torch"),
@@ -104,6 +108,33 @@ def add(path: Path, results: Iterable[Result]) -> None:
     records = [asdict(kept[key]) for key in sorted(kept)]
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(records) + "\n", "utf-8")
+
+
+def table(results: Iterable[Result]) -> str:
+    """One line a run, and under several of a recipe their mean and standard deviation."""
+    rows = pd.DataFrame(
+        {
+            "recipe": result.recipe,
+            "seed": str(result.seed),
+            "validation %": 100 * result.val_accuracy,
+            "test %": 100 * result.test_accuracy,
+            "one look %": 100 * result.test_accuracy_plain,
+            "best epoch": str(result.best_epoch),
+            "min": result.seconds / 60,
+        }
+        for result in results
+    )
+    groups = []
+    for _, group in rows.groupby("recipe", sort=False):
+        figures = group.select_dtypes("number")
+        groups.append(group)
+        if len(group) > 1:
+            groups += [
+                pd.DataFrame([{"recipe": name, **getattr(figures, way)()}])
+                for name, way in (("mean", "mean"), ("std. deviation", "std"))
+            ]
+    whole = pd.concat(groups)
+    return whole.to_string(index=False, na_rep="", float_format="{:.2f}".format)
 
 
 def _rounded(value):

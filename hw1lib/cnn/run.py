@@ -15,6 +15,7 @@ from hw1lib.history import EpochRecord, History
 from hw1lib.training import Batches, fit, set_seed
 
 EVAL_BATCH_SIZE = 64
+CPU = torch.device("cpu")
 
 
 class Run:
@@ -35,6 +36,7 @@ class Run:
         seed: int,
         name: str = "CNN",
         folder: Path | None = None,
+        device: torch.device = CPU,
     ) -> None:
         """Draw the network's weights; nothing is trained yet.
 
@@ -44,10 +46,11 @@ class Run:
             seed: of everything that is drawn at random.
             name: of the history.
             folder: keep a checkpoint there while training, and go on from one that is there.
+            device: where the network is trained; train and validation photos are taken there.
         """
         set_seed(seed)
-        self.recipe, self.photos, self.seed = recipe, photos, seed
-        self.model = GroceryNet(recipe.layout, photos.coarse_of)
+        self.recipe, self.photos, self.seed, self.device = recipe, photos, seed, device
+        self.model = GroceryNet(recipe.layout, photos.coarse_of).to(device)
         steps = -(-len(photos.train.labels) // recipe.batch_size)
         self.learner = CNNLearner(self.model, recipe, steps_per_epoch=steps)
         self.best = BestEpoch(self.learner, "val")
@@ -75,13 +78,16 @@ class Run:
         if self._checkpoint:
             self._checkpoint.restore()
             after_epoch.insert(1, self._checkpoint)
-        train = self.photos.train
+        train, val = (split.to(self.device) for split in self.photos[:2])
         fit(
             self.learner,
             Batches(train.images, train.fine_labels, self.recipe.batch_size, shuffle=True),
             num_epochs=self.recipe.num_epochs,
             every=self.recipe.evaluate_every,
-            splits={name: self._split(name) for name in ("train", "val")},
+            splits={
+                name: Batches(split.images, split.labels, EVAL_BATCH_SIZE)
+                for name, split in (("train", train), ("val", val))
+            },
             history=self.history,
             on_record=after_epoch,
         )
@@ -98,8 +104,5 @@ class Run:
             views: as `CNNLearner.predict` takes them.
         """
         batches = images.split(EVAL_BATCH_SIZE)
-        return torch.cat([self.learner.predict(x, views=views) for x in batches])
-
-    def _split(self, name: str) -> Batches:
-        split = getattr(self.photos, name)
-        return Batches(split.images, split.labels, EVAL_BATCH_SIZE)
+        looks = [self.learner.predict(x.to(self.device), views=views) for x in batches]
+        return torch.cat(looks).cpu()

@@ -1,4 +1,4 @@
-"""One recipe from several seeds, in processes side by side."""
+"""One recipe from several seeds: in processes side by side, or one by one on all ranks."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ from multiprocessing import get_context, parent_process
 
 import torch
 
+from hw1lib import device, ranks
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import Result, result_of
 from hw1lib.cnn.run import Run
@@ -19,33 +20,59 @@ from hw1lib.progress import Progress
 def train_seeds(recipe: str, seeds: Sequence[int], *, processes: int = 1) -> Iterator[Result]:
     """Train and evaluate one run a seed; results come as they are finished.
 
-    The cores are shared out among the processes. A run that was stopped goes on from its
-    checkpoint in the data folder.
+    The cores, or the GPUs, are shared out among the processes. A run that was stopped goes on
+    from its checkpoint in the data folder.
 
     Args:
         recipe: its name in RECIPES.
         seeds: one run each.
         processes: how many runs at a time.
     """
+    context = get_context("spawn")
+    devices = context.Queue()
+    for name in device.spread(processes):
+        devices.put(name)
     threads = max(1, (os.cpu_count() or 1) // processes)
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        pending = [pool.submit(_train_seed, recipe, seed, threads) for seed in seeds]
+    with ProcessPoolExecutor(processes, context, _settle, (devices, threads)) as pool:
+        pending = [pool.submit(_train_seed, recipe, seed) for seed in seeds]
         for future in as_completed(pending):
             yield future.result()
 
 
-def _train_seed(name: str, seed: int, threads: int) -> Result:
+def train_together(recipe: str, seeds: Sequence[int]) -> Iterator[Result]:
+    """The same on all the ranks that torchrun started, one run after the other.
+
+    Results come on the first rank alone.
+    """
+    with ranks.together(device.chosen()):
+        for seed in seeds:
+            result = _train_seed(recipe, seed)
+            if result:
+                yield result
+
+
+def _settle(devices, threads: int) -> None:
+    """At the start of a process."""
+    os.environ["HW1_DEVICE"] = devices.get()
     torch.set_num_threads(threads)
+
+
+def _train_seed(name: str, seed: int) -> Result | None:
     recipe = RECIPES[name]
-    photos = grocery.load(obtain("grocery").path, recipe.stored_size)
+    with ranks.one_after_another():
+        photos = grocery.load(obtain("grocery").path, recipe.stored_size)
     folder = data_folder() / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(recipe, photos, seed=seed, name=f"{name}, seed {seed}", folder=folder)
-    run.train([Progress(run.history.name, recipe.num_epochs), _end_with_parent])
-    return result_of(run, name)
+    title = f"{name}, seed {seed}"
+    where = device.chosen()
+    run = Run(recipe, photos, seed=seed, name=title, folder=folder, device=where)
+    progress = [Progress(title, recipe.num_epochs)] * ranks.is_first()
+    run.train([*progress, _end_with_parent])
+    return result_of(run, name) if ranks.is_first() else None
 
 
 def _end_with_parent(record: EpochRecord) -> None:
     """A killed command leaves no run behind that goes on unseen; its checkpoint is written."""
-    if not parent_process().is_alive():
+    parent = parent_process()
+    if parent and not parent.is_alive():
         os._exit(1)  # a raised error would go to the pool, which waits for the parent

@@ -40,6 +40,10 @@ class GrocerySplit(NamedTuple):
     labels: Tensor
     fine_labels: Tensor
 
+    def to(self, device: torch.device) -> "GrocerySplit":
+        """The same on a device."""
+        return GrocerySplit(*(tensor.to(device) for tensor in self))
+
 
 class Grocery(NamedTuple):
     """The three splits, the names of the classes, and each fine class's coarse one."""
