@@ -35,8 +35,11 @@ class FullyConnectedNetwork:
         lr: float,
         *,
         dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
     ) -> None:
         """Draw the weights from N(0, 1) with torch's global generator; biases are zero.
+
+        They are drawn on the CPU: one seed gives the same weights on every device.
 
         Args:
             input_size: D.
@@ -45,6 +48,7 @@ class FullyConnectedNetwork:
             activation_func: `sigmoid`, `tanh` or `softmax` of hw1lib.activations.
             lr: learning rate.
             dtype: of weights and inputs; float64 for checks by finite differences.
+            device: where the weights live and the inputs shall be.
 
         Raises:
             ValueError: the derivative of activation_func is not known; a size is no whole
@@ -61,10 +65,10 @@ class FullyConnectedNetwork:
         _check_settings((input_size, output_size, hidden_size), lr, dtype)
         self.activation = activation_func
         self.lr = lr
-        self.W1 = torch.randn(input_size, hidden_size, dtype=dtype)
-        self.b1 = torch.zeros(hidden_size, dtype=dtype)
-        self.W2 = torch.randn(hidden_size, output_size, dtype=dtype)
-        self.b2 = torch.zeros(output_size, dtype=dtype)
+        self.W1 = torch.randn(input_size, hidden_size, dtype=dtype).to(device)
+        self.b1 = torch.zeros(hidden_size, dtype=dtype, device=device)
+        self.W2 = torch.randn(hidden_size, output_size, dtype=dtype).to(device)
+        self.b2 = torch.zeros(output_size, dtype=dtype, device=device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class probabilities of a batch.

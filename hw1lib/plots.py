@@ -106,7 +106,7 @@ def hidden_outputs(samples: dict[str, Tensor], *, title: str) -> Figure:
     """
     figure, axes = _panels(1, len(samples), title, height=2.2, sharey=True)
     for axis, (name, values) in zip(axes, samples.items(), strict=True):
-        share, edges = torch.histogram(values.flatten(), bins=40, range=(0.0, 1.0))
+        share, edges = torch.histogram(values.flatten().cpu(), bins=40, range=(0.0, 1.0))
         axis.stairs(share / share.sum(), edges, fill=True)
         axis.set(title=name, xlabel="output of a hidden unit")
     axes[0].set_ylabel("share of outputs")

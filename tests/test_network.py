@@ -272,3 +272,21 @@ def test_labels_of_another_type_are_refused(dtype):
     X, y = data()
     with pytest.raises(ValueError, match=f"labels must be int64.*{dtype}"):
         train(network(), X, y.to(dtype))
+
+
+@ACTIVATIONS
+def test_every_tensor_of_a_step_lives_on_the_network_s_device(activation):
+    network = FullyConnectedNetwork(6, 4, 5, activation, 0.1, device="meta")  # has no values
+    x, y = torch.rand(7, 6, device="meta"), torch.zeros(7, 4, device="meta")
+    network.backward(x, y, network.forward(x), into=network.weights(), scale=-0.1)
+    assert {tensor.device.type for tensor in network.weights().values()} == {"meta"}
+
+
+def test_one_seed_draws_the_same_weights_for_every_device():
+    set_seed(42)
+    here = FullyConnectedNetwork(6, 4, 5, sigmoid, 0.1)
+    after = torch.rand(1)
+    set_seed(42)
+    FullyConnectedNetwork(6, 4, 5, sigmoid, 0.1, device="meta")
+    assert torch.equal(torch.rand(1), after), "the generator of another device was used"
+    assert here.W1.device.type == "cpu"
