@@ -15,12 +15,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from hw1lib import ranks
 from hw1lib.cnn.augment import augment, cutmix, resize
 from hw1lib.cnn.model import GroceryNet
+from hw1lib.cnn.optimizer import ConvMuon
 from hw1lib.cnn.recipe import Recipe
 from hw1lib.history import EpochRecord, Metrics
 
 
 class CNNLearner:
-    """AdamW on a one-cycle schedule; evaluated with averaged weights.
+    """Muon and AdamW on a one-cycle schedule; evaluated with averaged weights.
 
     Trained on fine labels, evaluated on coarse ones.
 
@@ -30,36 +31,33 @@ class CNNLearner:
     """
 
     def __init__(self, model: GroceryNet, recipe: Recipe, *, steps_per_epoch: int) -> None:
-        """Set up optimiser and schedule for recipe.num_epochs of steps_per_epoch steps."""
+        """Set up optimisers and schedules for recipe.num_epochs of steps_per_epoch steps."""
         self.model = model.to(memory_format=torch.channels_last)
         self._parallel = ranks.parallel(model)
         self.recipe = recipe
         average = get_ema_multi_avg_fn(recipe.ema_decay)
         self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
-        # Biases and batch norm's scales are left out of the decay: they add no complexity.
-        decayed = [p for p in model.parameters() if p.ndim > 1]
-        free = [p for p in model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed}, {"params": free, "weight_decay": 0.0}],
-            lr=recipe.lr,
-            weight_decay=recipe.weight_decay,
-        )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            recipe.lr,
-            total_steps=recipe.num_epochs * steps_per_epoch + 1,
-            pct_start=recipe.warm_up,
-        )
+        self._optimizers = _optimizers(self.model, recipe)
+        self._schedules = [
+            torch.optim.lr_scheduler.OneCycleLR(
+                optimizer,
+                optimizer.defaults["lr"],
+                total_steps=recipe.num_epochs * steps_per_epoch + 1,
+                pct_start=recipe.warm_up,
+                cycle_momentum=False,
+            )
+            for optimizer in self._optimizers
+        ]
 
     @property
     def lr(self) -> float:
-        """Learning rate of the next step."""
-        return self.schedule.get_last_lr()[0]
+        """AdamW's learning rate in the next step; Muon's rises and falls with it."""
+        return self._schedules[0].get_last_lr()[0]
 
     @property
     def size(self) -> int:
         """Side of the photos in the next step, pixels."""
-        done = self.schedule.last_epoch / (self.schedule.total_steps - 1)
+        done = self._schedules[0].last_epoch / (self._schedules[0].total_steps - 1)
         return [size for start, size in self.recipe.sizes if start <= done][-1]
 
     def train_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
@@ -83,10 +81,10 @@ class CNNLearner:
         else:
             logits = self._parallel(x)
             loss = self._loss(logits, y)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         (loss * (ranks.count() / count)).backward()  # the ranks' gradients are averaged
-        self.optimizer.step()
-        self.schedule.step()
+        for part in (*self._optimizers, *self._schedules):
+            part.step()
         self.averaged.update_parameters(self.model)
         with torch.inference_mode():
             return _score(
@@ -130,8 +128,29 @@ class CNNLearner:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict:
-        names = ("model", "averaged", "optimizer", "schedule")
-        return {name: getattr(self, name) for name in names}
+        stepping = enumerate((*self._optimizers, *self._schedules))
+        return {"model": self.model, "averaged": self.averaged} | {
+            str(i): p for i, p in stepping
+        }
+
+
+def _optimizers(model: GroceryNet, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the convolutions over all channels if it has a rate."""
+    parameters = list(model.parameters())
+    if recipe.muon_lr is None:
+        filters = []
+    else:
+        filters = [p for p in parameters if p.ndim == 4 and p.shape[1] > 1]
+    taken = {id(p) for p in filters}
+    others = [p for p in parameters if id(p) not in taken]
+    # Biases and batch norm's scales are left out of the decay: they add no complexity.
+    decayed = {"params": [p for p in others if p.ndim > 1]}
+    free = {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0}
+    decay = recipe.weight_decay
+    optimizers = [torch.optim.AdamW([decayed, free], lr=recipe.lr, weight_decay=decay)]
+    if filters:
+        optimizers.append(ConvMuon(filters, lr=recipe.muon_lr, weight_decay=decay))
+    return optimizers
 
 
 def _score(log_probabilities: Tensor, y: Tensor) -> tuple[float, int, int]:

@@ -23,9 +23,10 @@ class Recipe:
         num_epochs: passes over the training photos.
         evaluate_every: epochs between two evaluations of the train and validation splits.
         batch_size: photos a step.
-        lr: highest learning rate of the one-cycle schedule.
-        warm_up: share of the steps in which the rate rises.
-        weight_decay: AdamW's, per step, times the learning rate.
+        lr: AdamW's highest learning rate, in a one-cycle schedule.
+        muon_lr: Muon's, which steps the convolutions; None leaves these to AdamW.
+        warm_up: share of the steps in which the rates rise.
+        weight_decay: per step, times the learning rate.
         label_smoothing: share of the target spread evenly over the classes.
         cutmix: share of the batches whose photos get a square of another one pasted in.
         ema_decay: of the exponential moving average of the weights, per step.
@@ -40,6 +41,7 @@ class Recipe:
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
+    muon_lr: float | None = 12e-3
     warm_up: float = 0.15
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
