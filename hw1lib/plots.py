@@ -129,7 +129,8 @@ def photo_grid(
         captions: one a photo.
         columns: photos a row.
         title: of the figure.
-        heat: maps (H, W) in [0, 1] to lay over the photos, bright yellow where greatest.
+        heat: maps in [0, 1] of the photos' extent, in any resolution; a line goes around what
+            is above one half.
     """
     rows = -(-len(photos) // columns)
     size = WIDTH / columns
@@ -140,14 +141,18 @@ def photo_grid(
     for axis, photo, caption in zip(axes, photos, captions, strict=False):
         _show(axis, photo)
         axis.set_title(caption, fontsize="small")
-    for axis, weights in zip(axes, heat, strict=False):
-        axis.imshow(weights, cmap="inferno", alpha=0.55, interpolation="none")
+    for axis, photo, weights in zip(axes, photos, heat, strict=False):
+        if weights.min() < 0.5 < weights.max():
+            corners = (0, photo.shape[-1] - 1, 0, photo.shape[-2] - 1)
+            for colour, width in (("black", 2.5), ("white", 1.2)):  # seen on dark and bright
+                axis.contour(weights, [0.5], extent=corners, colors=colour, linewidths=width)
     return figure
 
 
 def confusions(counts: Tensor, names: Sequence[str], *, title: str) -> Figure:
     """Confusion matrix in shares of the true class, (N, N) with true classes in rows."""
     figure, (axis,) = _panels(1, 1, title, height=0.85 * WIDTH)
+    figure.set_dpi(200)
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
     sns.heatmap(
         shares,
@@ -157,7 +162,7 @@ def confusions(counts: Tensor, names: Sequence[str], *, title: str) -> Figure:
         vmin=0,
         vmax=1,
         square=True,
-        linewidths=0.2,
+        rasterized=True,  # as vectors, its 1849 squares take a megabyte
         cbar_kws={"format": PercentFormatter(1.0), "shrink": 0.6},
         ax=axis,
     )
@@ -202,6 +207,50 @@ def shares(values: Sequence[float], names: Sequence[str], *, title: str) -> Figu
         axis.set(xlim=(0, 1.12), xticks=[])
         axis.invert_yaxis()
         axis.grid(visible=False)
+    return figure
+
+
+def dots(values: dict[str, Sequence[float]], *, xlabel: str, title: str) -> Figure:
+    """A row a name: its values as dots, their mean as a line; the first row's goes all through.
+
+    Args:
+        values: name -> one or more values, shares of 1.
+        xlabel: what they are.
+        title: of the figure.
+    """
+    figure, (axis,) = _panels(1, 1, title, height=0.2 * len(values) + 0.9)
+    colour, first = sns.color_palette()[0], next(iter(values.values()))
+    axis.axvline(sum(first) / len(first), color="0.4", linewidth=1, linestyle=":")
+    for row, found in enumerate(values.values()):
+        axis.plot(found, [row] * len(found), "o", color=colour, markersize=3.5, alpha=0.7)
+        axis.plot(sum(found) / len(found), row, "|", color="black", markersize=11)
+    axis.set(xlabel=xlabel, yticks=range(len(values)), yticklabels=values)
+    axis.tick_params(axis="y", labelsize="small")
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axis.invert_yaxis()
+    return figure
+
+
+def trade_off(models: dict[str, tuple[int, float]], *, ylabel: str, title: str) -> Figure:
+    """Accuracy against number of parameters, each model named beside its dot.
+
+    Args:
+        models: name -> parameters, accuracy as a share of 1; those of which the name begins
+            with "here" stand out.
+        ylabel: which accuracy.
+        title: of the figure.
+    """
+    figure, (axis,) = _panels(1, 1, title, height=2.8)
+    for name, (parameters, accuracy) in models.items():
+        ours = name.startswith("here")
+        colour = sns.color_palette()[1 if ours else 0]
+        axis.plot(parameters, accuracy, "D" if ours else "o", color=colour)
+        axis.annotate(
+            name, (parameters, accuracy), (6, -2), textcoords="offset points", fontsize="small"
+        )
+    axis.set(xscale="log", xlabel="parameters", ylabel=ylabel)
+    axis.margins(x=0.35, y=0.12)
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 
 

@@ -33,6 +33,8 @@ FIGURES = {
     "curves": lambda t: plots.curves([history()], ("train", "test"), title=t),
     "spread": lambda t: plots.spread({"r": [history()] * 2}, ("train", "test"), title=t),
     "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
+    "dots": lambda t: plots.dots({"a": [0.5, 0.6], "b": [0.4]}, xlabel="x", title=t),
+    "trade_off": lambda t: plots.trade_off({"here": (9, 0.8)}, ylabel="y", title=t),
     "shares": lambda t: plots.shares([0.5, 1.0, 0.0], ["x", "y", "z"], title=t),
     "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
     "jacobian": lambda t: plots.jacobian(torch.eye(3), title=t),
@@ -131,9 +133,16 @@ def test_shares_go_from_the_least_to_the_greatest():
     assert names == ["none", "half", "all"]
 
 
-def test_heat_lies_over_the_photo_it_belongs_to():
-    heat = [torch.zeros(5, 5), torch.ones(5, 5)]
-    photos = [torch.rand(3, 5, 5)] * 2
-    figure = plots.photo_grid(photos, ["a", "b"], columns=2, title="t", heat=heat)
-    for axis, expected in zip(figure.axes, heat, strict=True):
-        assert torch.equal(torch.as_tensor(axis.images[1].get_array().data), expected)
+def test_line_goes_around_the_hot_part_of_each_photo_whatever_the_resolution_of_the_heat():
+    heat = torch.zeros(10, 10)
+    heat[6:9, 1:4] = 1.0  # lower left
+    photos = [torch.rand(3, 40, 40)] * 2
+    hot, cold = plots.photo_grid(
+        photos, ["a", "b"], columns=2, title="t", heat=[heat, torch.zeros(10, 10)]
+    ).axes
+    assert not cold.collections
+    for line in hot.collections:
+        corners = torch.tensor(line.get_paths()[0].vertices)
+        (x0, y0), (x1, y1) = corners.amin(0).tolist(), corners.amax(0).tolist()
+        assert 1 < x0 < 4 < 13 < x1 < 17
+        assert 21 < y0 < 26 < 34 < y1 < 38
