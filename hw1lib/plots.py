@@ -227,7 +227,7 @@ def dots(values: dict[str, Sequence[float]], *, xlabel: str, title: str) -> Figu
     axis.set(xlabel=xlabel, yticks=range(len(values)), yticklabels=values)
     axis.tick_params(axis="y", labelsize="small")
     axis.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axis.invert_yaxis()
+    axis.set_ylim(len(values) - 0.5, -0.5)
     return figure
 
 
@@ -240,16 +240,24 @@ def trade_off(models: dict[str, tuple[int, float]], *, ylabel: str, title: str) 
         ylabel: which accuracy.
         title: of the figure.
     """
-    figure, (axis,) = _panels(1, 1, title, height=2.8)
+    figure, (axis,) = _panels(1, 1, title, height=2.5)
+    counts = [parameters for parameters, _ in models.values()]
+    middle = (min(counts) * max(counts)) ** 0.5
     for name, (parameters, accuracy) in models.items():
         ours = name.startswith("here")
         colour = sns.color_palette()[1 if ours else 0]
         axis.plot(parameters, accuracy, "D" if ours else "o", color=colour)
+        side, shift = ("left", 6) if parameters <= middle else ("right", -6)
         axis.annotate(
-            name, (parameters, accuracy), (6, -2), textcoords="offset points", fontsize="small"
+            name,
+            (parameters, accuracy),
+            (shift, -2),
+            textcoords="offset points",
+            ha=side,
+            fontsize="small",
         )
     axis.set(xscale="log", xlabel="parameters", ylabel=ylabel)
-    axis.margins(x=0.35, y=0.12)
+    axis.margins(x=0.1, y=0.12)
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 

@@ -53,19 +53,10 @@ def count() -> int:
 
 
 def share(count: int) -> slice:
-    """Which photos of a batch are this rank's: neighbours, in whole pairs.
-
-    Raises:
-        ValueError: there are fewer pairs than ranks.
-    """
+    """Which photos of a batch are this rank's: neighbours, in whole pairs; maybe none."""
     if not _several():
         return slice(0, count)
     rank, size, pairs = distributed.get_rank(), distributed.get_world_size(), -(-count // 2)
-    if pairs < size:
-        raise ValueError(
-            f"a batch of {count} photos cannot be shared out among {size} ranks, two photos at "
-            f"least to each; start {pairs} ranks or fewer, or raise the batch size"
-        )
     return slice(*(min(count, 2 * (pairs * end // size)) for end in (rank, rank + 1)))
 
 

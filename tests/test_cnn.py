@@ -136,6 +136,19 @@ def test_augmented_photos_have_the_size_and_range_asked_for_and_can_be_repeated(
     assert 0 <= first.min() <= first.max() <= 255
 
 
+def test_parts_of_a_batch_are_augmented_as_the_whole_is():
+    x = torch.randint(0, 256, (7, 3, 24, 24), dtype=torch.uint8)
+    whole, *parts = (
+        seeded_augment(x, part) for part in (slice(None), slice(0, 4), slice(4, 7), slice(7, 7))
+    )
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def seeded_augment(x, part):
+    set_seed(3)
+    return augment.augment(x, 20, augment.Augmentation(), part)
+
+
 def test_augmentation_of_no_strength_gives_the_photo_or_its_mirror_image():
     x = torch.randint(0, 256, (64, 3, 12, 12), dtype=torch.uint8)
     nothing = augment.Augmentation(area=(1.0, 1.0), aspect=1.0, rotation=0, light=0, tint=0)

@@ -56,6 +56,8 @@ def augment(x: Tensor, size: int, how: Augmentation, part: slice = slice(None)) 
     drawn = (_views(len(x), how), *_lights(len(x), how))
     views, scale, matrix, contrast = (numbers[part].to(x.device) for numbers in drawn)
     x = x[part].float()
+    if not len(x):  # affine_grid refuses it
+        return x.new_empty(0, 3, size, size)
     grid = F.affine_grid(views, [len(x), 3, size, size], align_corners=False)
     x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
     shift = scale * (1 - contrast) * x.mean((1, 2, 3)).view(-1, 1, 1)

@@ -41,7 +41,7 @@ class Recipe:
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
-    muon_lr: float | None = 12e-3
+    muon_lr: float | None = 24e-3
     warm_up: float = 0.15
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
