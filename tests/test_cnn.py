@@ -17,7 +17,7 @@ from hw1lib.history import EpochRecord, Metrics
 from hw1lib.training import Batches, TrainingInterruptedError, evaluate, set_seed
 
 COARSE_OF = [0, 1, 1]
-LAYOUT = model.Layout(((4,), (8,)))
+LAYOUT = model.Layout(((4,), (8,)), stem=3, stride=1)
 TINY = recipe.Recipe(
     layout=LAYOUT,
     stored_size=16,
@@ -70,7 +70,7 @@ def test_every_recipe_stays_below_100_000_parameters(name):
 @pytest.mark.parametrize("expansion", [0, 2])
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (48, 80)])
 def test_network_takes_photos_of_any_size_and_both_number_types(height, width, expansion):
-    layout = model.Layout(((4,), (6, 6), (8,)), stride=2, expansion=expansion, head=10)
+    layout = model.Layout(((4,), (6, 6), (8,)), expansion=expansion, head=10)
     net = model.GroceryNet(layout, COARSE_OF).eval()
     x = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
     assert net(x).shape == (2, 3)
@@ -375,7 +375,7 @@ def test_calibration_compares_confidence_with_accuracy_bin_by_bin():
 
 
 def test_class_activation_map_is_bright_where_the_evidence_lies():
-    net = model.GroceryNet(model.Layout(((2,),)), COARSE_OF).eval()
+    net = model.GroceryNet(model.Layout(((2,),), stem=3, stride=1), COARSE_OF).eval()
     with torch.no_grad():  # the one filter that counts answers to brightness
         conv = net.features[0][0]
         conv.weight.zero_()

@@ -19,14 +19,16 @@ class Layout:
     Attributes:
         stages: channels of the blocks, stage by stage; max-pooling at the end of each but the
             last halves height and width.
+        stem: side of the first convolution, pixels.
         stride: of the first convolution.
         expansion: 0 for plain 3x3 convolutions; otherwise every block but the first is an
             inverted residual, that many times wider inside.
         head: channels of a last 1x1 convolution; 0 for none.
     """
 
-    stages: tuple[tuple[int, ...], ...] = ((16,), (32,), (48,), (64,), (72,))
-    stride: int = 1
+    stages: tuple[tuple[int, ...], ...] = ((16, 32), (48,), (64,), (72,))
+    stem: int = 5
+    stride: int = 2
     expansion: int = 0
     head: int = 0
 
@@ -120,12 +122,16 @@ def _features(layout: Layout) -> tuple[nn.Sequential, int]:
     for number, stage in enumerate(layout.stages, start=1):
         for index, fan_out in enumerate(stage, start=1):
             pool = index == len(stage) and number < len(layout.stages)
-            stride = layout.stride if channels == 3 else 1
-            if layout.expansion and channels != 3:
+            if not blocks:
+                first = ConvBlock(
+                    channels, fan_out, layout.stem, stride=layout.stride, pool=pool
+                )
+                blocks.append(first)
+            elif layout.expansion:
                 blocks.append(InvertedResidual(channels, fan_out, layout.expansion))
                 blocks += [nn.MaxPool2d(2)] * pool
             else:
-                blocks.append(ConvBlock(channels, fan_out, stride=stride, pool=pool))
+                blocks.append(ConvBlock(channels, fan_out, pool=pool))
             channels = fan_out
     if layout.head:
         blocks.append(ConvBlock(channels, layout.head, 1))

@@ -35,9 +35,9 @@ class Recipe:
 
     layout: Layout = field(default_factory=Layout)
     stored_size: int = 160
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.4, 96), (0.7, 128))
-    views: tuple[int, ...] = (96, 128, 160)
-    num_epochs: int = 300
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 96), (0.4, 128), (0.7, 160))
+    views: tuple[int, ...] = (128, 160, 192)
+    num_epochs: int = 240
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3

@@ -37,6 +37,7 @@ FOLDS = 4
 FILE = Path(__file__).with_name("cnn_ablation.json")
 
 AUGMENTATION = DEFAULT.augmentation
+FULL_STRIDE = Layout(((16,), (32,), (48,), (64,), (72,)), stem=3, stride=1)
 INVERTED = Layout(((16,), (16, 24, 24), (40, 40), (64, 64)), stride=2, expansion=4, head=128)
 VARIANTS = {
     "default": DEFAULT,
@@ -59,10 +60,13 @@ VARIANTS = {
     "weight decay x 4": replace(DEFAULT, weight_decay=4 * DEFAULT.weight_decay),
     "half the learning rates": replace(DEFAULT, lr=DEFAULT.lr / 2, muon_lr=DEFAULT.muon_lr / 2),
     "inverted residuals": replace(DEFAULT, layout=INVERTED),
-    "96 pixels from the first step on": replace(DEFAULT, sizes=((0.0, 96),)),
-    "128 pixels from the first step on": replace(DEFAULT, sizes=((0.0, 128),)),
-    "first convolution with stride 2": replace(
-        DEFAULT, layout=replace(DEFAULT.layout, stride=2)
+    "128 pixels throughout": replace(DEFAULT, sizes=((0.0, 128),)),
+    "160 pixels throughout": replace(DEFAULT, sizes=((0.0, 160),)),
+    "first convolution 3 x 3, stride 1, smaller photos": replace(
+        DEFAULT, layout=FULL_STRIDE, sizes=((0.0, 64), (0.4, 96), (0.7, 128))
+    ),
+    "first convolution 3 x 3, stride 2": replace(
+        DEFAULT, layout=replace(DEFAULT.layout, stem=3)
     ),
 }
 
