@@ -35,12 +35,14 @@ class EpochRecord:
         lr: learning rate at the epoch's end.
         metrics: by split. "running" sums the batches as they were trained on since the record
             before, while the network was changing; every other split was evaluated now.
+        span: epochs since the record before.
     """
 
     epoch: int
     seconds: float
     lr: float
     metrics: dict[str, Metrics]
+    span: int = 1
 
 
 @dataclass

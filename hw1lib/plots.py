@@ -1,6 +1,7 @@
 """Every figure of HW1.ipynb. Each function returns a Figure and shows nothing."""
 
 from collections.abc import Callable, Sequence
+from textwrap import fill
 
 import seaborn as sns
 import torch
@@ -17,11 +18,14 @@ WIDTH = 7.0  # inches: the text of an A4 page
 
 
 def use_house_style() -> None:
-    """Vector figures that come out the same at each run, in one style."""
+    """Figures in one style that come out the same at each run: as vectors, and as pixels.
+
+    JupyterLab shows no vector drawing in a notebook that came from someone else.
+    """
     sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
     # Grey levels, not colours, where a colour map shows one quantity.
     rcParams.update({"svg.hashsalt": "hw1", "image.cmap": "gray", "axes.titlesize": "medium"})
-    set_matplotlib_formats("svg", metadata={"Date": None})
+    set_matplotlib_formats("svg", "png", metadata={"Date": None})
 
 
 def curves(histories: Sequence[History], splits: Sequence[str], *, title: str) -> Figure:
@@ -126,7 +130,7 @@ def photo_grid(
 
     Args:
         photos: (3, H, W) or (H, W), uint8 or float in [0, 1].
-        captions: one a photo.
+        captions: one a photo; lines too long for its column are wrapped.
         columns: photos a row.
         title: of the figure.
         heat: maps in [0, 1] of the photos' extent, in any resolution; a line goes around what
@@ -140,7 +144,8 @@ def photo_grid(
         axis.set_axis_off()
     for axis, photo, caption in zip(axes, photos, captions, strict=False):
         _show(axis, photo)
-        axis.set_title(caption, fontsize="small")
+        lines = (fill(line, int(16 * size)) for line in caption.split("\n"))
+        axis.set_title("\n".join(lines), fontsize="small")
     for axis, photo, weights in zip(axes, photos, heat, strict=False):
         if weights.min() < 0.5 < weights.max():
             corners = (0, photo.shape[-1] - 1, 0, photo.shape[-2] - 1)

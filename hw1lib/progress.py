@@ -1,4 +1,4 @@
-"""One line that follows a long cell: rewritten each epoch, and only the last one is kept."""
+"""One line that follows a long cell: rewritten with each record, and only the last is kept."""
 
 import uuid
 
@@ -22,6 +22,7 @@ class Progress:
         self.num_epochs = num_epochs
         self._seconds = 0.0
         self._display_id = uuid.uuid4().hex if get_ipython() else None
+        self._show = display
 
     def __call__(self, record: EpochRecord) -> None:
         """Show one epoch."""
@@ -30,13 +31,13 @@ class Progress:
         if self._display_id is None:
             print(line, flush=True)
             return
-        show = display if record.epoch == 1 else update_display
-        show(
+        self._show(
             {"text/plain": line},
             raw=True,
             display_id=self._display_id,
             metadata=METADATA,
         )
+        self._show = update_display
 
     def _line(self, record: EpochRecord) -> str:
         figures = " · ".join(
@@ -44,6 +45,6 @@ class Progress:
             for split, m in record.metrics.items()
             if split != "running" or len(record.metrics) == 1
         )
-        left = self._seconds / record.epoch * (self.num_epochs - record.epoch)
+        left = record.seconds / record.span * (self.num_epochs - record.epoch)
         clock = f"{left:.0f} s left" if left else f"{self._seconds:.1f} s"
         return f"{self.name} · epoch {record.epoch}/{self.num_epochs} · {figures} · {clock}"

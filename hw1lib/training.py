@@ -175,12 +175,10 @@ def fit(
         while history.finished < num_epochs:
             start = time.perf_counter()
             epochs = range(history.finished + 1, num_epochs + 1)[:every]
-            running = Metrics.total(_train_epochs(learner, batches, epochs))
-            metrics = {split: evaluate(learner, b) for split, b in splits.items()}
+            metrics = {"running": Metrics.total(_train_epochs(learner, batches, epochs))}
+            metrics |= {split: evaluate(learner, b) for split, b in splits.items()}
             seconds = time.perf_counter() - start
-            record = EpochRecord(
-                epochs[-1], seconds, learner.lr, {"running": running, **metrics}
-            )
+            record = EpochRecord(epochs[-1], seconds, learner.lr, metrics, len(epochs))
             history.records.append(record)
             for callback in on_record:
                 callback(record)

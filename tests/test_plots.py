@@ -1,7 +1,10 @@
 """Figures: what they hold, that none is shown by itself, and the known faults of such plots."""
 
+from itertools import pairwise
+
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -146,3 +149,24 @@ def test_line_goes_around_the_hot_part_of_each_photo_whatever_the_resolution_of_
         (x0, y0), (x1, y1) = corners.amin(0).tolist(), corners.amax(0).tolist()
         assert 1 < x0 < 4 < 13 < x1 < 17
         assert 21 < y0 < 26 < 34 < y1 < 38
+
+
+def test_a_figure_is_shown_as_pixels_too_for_readers_that_trust_no_drawing():
+    shell = InteractiveShell.instance()
+    try:
+        plots.use_house_style()
+        figures = [plots.jacobian(torch.eye(3), title="t") for _ in range(2)]
+        first, second = (shell.display_formatter.format(figure)[0] for figure in figures)
+    finally:
+        InteractiveShell.clear_instance()
+    assert {"image/svg+xml", "image/png"} < set(first)
+    assert first == second
+
+
+def test_captions_too_long_for_their_column_are_wrapped():
+    caption = "Red-Grapefruit\ntaken for Passion-Fruit, 32%"
+    photos, captions = [torch.rand(3, 5, 5)] * 5, [caption] * 5
+    figure = plots.photo_grid(photos, captions, columns=5, title="t")
+    figure.draw_without_rendering()
+    boxes = [axis.title.get_window_extent() for axis in figure.axes]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

@@ -2,10 +2,12 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import torch
 
+from hw1lib import progress
 from hw1lib.activations import sigmoid
 from hw1lib.history import EpochRecord, History, Metrics
 from hw1lib.network import FullyConnectedNetwork
@@ -192,12 +194,36 @@ def test_history_comes_back_from_plain_data_as_it_was():
 
 
 def test_progress_outside_a_notebook_prints_a_line_an_epoch_with_the_time_left(capsys):
-    progress = Progress("CNN", 3)
+    show = Progress("CNN", 3)
     for epoch in (1, 2, 3):
-        progress(record(epoch, 0.25))
+        show(record(epoch, 0.25))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "CNN · epoch 1/3 · val loss 1.000, accuracy 25.0% · 4 s left"
     assert lines[2].endswith("· 6.0 s")
+
+
+def test_progress_reckons_the_time_left_from_the_epochs_since_the_record_before(capsys):
+    learner, split = Recorder(), Batches(*five(), 2)
+    history = History("n", [record(20, 0.5)])
+    options = {"num_epochs": 50, "every": 10, "splits": {"val": split}, "history": history}
+    fit(learner, split, **options, on_record=[Progress("CNN", 50)])
+    assert [r.span for r in history.records[1:]] == [10, 10, 10]
+    Progress("CNN", 50)(replace(history.records[1], seconds=40.0))
+    assert capsys.readouterr().out.endswith("· 80 s left\n")
+
+
+def test_progress_in_a_notebook_is_shown_at_its_first_record_whichever_that_is(monkeypatch):
+    shown = []
+    monkeypatch.setattr(progress, "get_ipython", lambda: True)
+    monkeypatch.setattr(progress, "display", lambda data, **_: shown.append(("new", data)))
+    monkeypatch.setattr(
+        progress, "update_display", lambda data, **_: shown.append(("same", data))
+    )
+    show = Progress("CNN", 30)
+    for epoch in (10, 20, 30):
+        show(record(epoch, 0.25))
+    assert [how for how, _ in shown] == ["new", "same", "same"]
+    assert shown[2][1]["text/plain"].startswith("CNN · epoch 30/30 · ")
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, None])
