@@ -1,6 +1,6 @@
 """Every figure of HW1.ipynb. Each function returns a Figure and shows nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import fill
 
 import seaborn as sns
@@ -8,13 +8,15 @@ import torch
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from torch import Tensor
 
-from hw1lib.history import History
+from hw1lib.history import History, Metrics
 
 WIDTH = 7.0  # inches: the text of an A4 page
+MARKERS = "os^Dv"  # with the colours: runs can be told apart in grey print too
 
 
 def use_house_style() -> None:
@@ -29,7 +31,7 @@ def use_house_style() -> None:
 
 
 def curves(histories: Sequence[History], splits: Sequence[str], *, title: str) -> Figure:
-    """Loss and accuracy against epochs: a colour a run, a line style a split.
+    """Loss and accuracy against epochs: a colour and a marker a run, a line style a split.
 
     Args:
         histories: one or more runs; their names go into the legend if there are several.
@@ -38,12 +40,37 @@ def curves(histories: Sequence[History], splits: Sequence[str], *, title: str) -
     """
     figure, panels = _against_epochs(title)
     for axis, quantity in panels:
-        for colour, history in zip(sns.color_palette(), histories, strict=False):
+        for look, history in zip(_looks(), histories, strict=False):
+            look["markevery"] = -(-len(history.epochs) // 16)
             for style, split in zip(_styles(splits), splits, strict=True):
                 label = f"{history.name}, {split}" if len(histories) > 1 else split
                 values = history.curve(split, quantity)
-                axis.plot(history.epochs, values, style, color=colour, label=label)
-    panels[1][0].legend()
+                axis.plot(history.epochs, values, style, label=label, **look)
+    _legend(panels[1][0])
+    return figure
+
+
+def descents(runs: Mapping[float, Sequence[tuple[int, Metrics]]], *, title: str) -> Figure:
+    """Accuracy against steps, and loss against learning rate times steps.
+
+    Args:
+        runs: learning rate -> (steps done, metrics) in rising order of steps.
+        title: of the figure.
+    """
+    figure, axes = _panels(1, 2, title, height=2.5)
+    for look, (lr, points) in zip(_looks(), runs.items(), strict=False):
+        look["markevery"] = 4
+        steps = [step for step, _ in points]
+        axes[0].plot(steps, [m.accuracy for _, m in points], label=f"lr {lr:g}", **look)
+        axes[1].plot([lr * step for step in steps], [m.loss for _, m in points], **look)
+    axes[0].axhline(0.9, color="0.4", linewidth=1, linestyle=":")
+    axes[0].annotate("90 %", (1, 0.9), (0, 2), textcoords="offset points", fontsize="small")
+    axes[0].set(xscale="log", xlabel="steps", ylabel="test accuracy")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[1].set(xscale="log", xlabel="learning rate x steps", ylabel="test loss (nats)")
+    _log_scale(axes[1])
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[1].legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -65,7 +92,7 @@ def spread(runs: dict[str, Sequence[History]], splits: Sequence[str], *, title: 
                     epochs, values.amin(0), values.amax(0), color=colour, alpha=0.25
                 )
                 axis.plot(epochs, values.mean(0), style, color=colour, label=f"{name}, {split}")
-    panels[1][0].legend()
+    _legend(panels[1][0])
     return figure
 
 
@@ -73,7 +100,7 @@ def mark_epoch(figure: Figure, epoch: int, label: str) -> Figure:
     """Add a vertical line at one epoch to every panel of `curves`."""
     for axis in figure.axes:
         axis.axvline(epoch, color="0.4", linewidth=1, linestyle=":", label=label)
-    figure.axes[-1].legend()
+    _legend(figure.axes[-1])
     return figure
 
 
@@ -84,20 +111,32 @@ def activations(
 ) -> Figure:
     """Activations that work element by element, with their derivatives, on [-6, 6]."""
     x = torch.linspace(-6, 6, 241)
-    figure, axes = _panels(1, len(pairs), title, height=2.4)
+    figure, axes = _panels(1, len(pairs), title, height=1.9)
     for axis, (function, derivative) in zip(axes, pairs, strict=True):
-        axis.plot(x, function(x), label=f"{function.__name__}(x)")
-        axis.plot(x, derivative(function(x)), "--", label="its derivative")
-        axis.set(xlabel="x")
-        axis.legend()
+        for values, style, name in (
+            (function(x), "-", f"{function.__name__}(x)"),
+            (derivative(function(x)), "--", "its derivative"),
+        ):
+            (line,) = axis.plot(x, values, style)
+            axis.annotate(
+                name,
+                (6, values[-1].item()),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                color=line.get_color(),
+            )
+        axis.set(xlabel="x", xticks=range(-6, 7, 3))
     return figure
 
 
-def jacobian(J: Tensor, *, title: str) -> Figure:
-    """A Jacobian (N, N) as a heat map with its values written in."""
-    figure, (axis,) = _panels(1, 1, title, height=3.2)
-    sns.heatmap(J, annot=True, fmt=".2f", cmap="vlag", center=0, square=True, ax=axis)
-    axis.set(xlabel="k (input)", ylabel="i (output)")
+def jacobians(panels: Mapping[str, Tensor], *, title: str) -> Figure:
+    """Jacobians (N, N) as heat maps on one scale, with their values written in."""
+    figure, axes = _panels(1, len(panels), title, height=1.9)
+    limit = max(J.abs().max().item() for J in panels.values())
+    for axis, (name, J) in zip(axes, panels.items(), strict=True):
+        _written(axis, J, limit, square=False)
+        axis.set(title=name, xlabel="k (input)", ylabel="i (output)")
     return figure
 
 
@@ -108,11 +147,12 @@ def hidden_outputs(samples: dict[str, Tensor], *, title: str) -> Figure:
         samples: network's name -> outputs, any shape.
         title: of the figure.
     """
-    figure, axes = _panels(1, len(samples), title, height=2.2, sharey=True)
+    figure, axes = _panels(1, len(samples), title, height=1.7, sharey=True)
     for axis, (name, values) in zip(axes, samples.items(), strict=True):
-        share, edges = torch.histogram(values.flatten().cpu(), bins=40, range=(0.0, 1.0))
+        share, edges = torch.histogram(values.flatten().cpu(), bins=20, range=(0.0, 1.0))
         axis.stairs(share / share.sum(), edges, fill=True)
-        axis.set(title=name, xlabel="output of a hidden unit")
+        axis.set_title(name)
+    figure.supxlabel("output of a hidden unit", fontsize="medium")
     axes[0].set_ylabel("share of outputs")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
@@ -271,14 +311,13 @@ def prediction(
     photo: Tensor, names: Sequence[str], probabilities: Sequence[float], *, title: str
 ) -> Figure:
     """A photo (3, H, W) beside the probabilities of its most probable classes."""
-    figure, axes = _panels(1, 2, title, height=2.4, width_ratios=(1, 1.4))
+    figure, axes = _panels(1, 2, title, height=1.4, width_ratios=(1, 2))
     _show(axes[0], photo)
     axes[0].set_axis_off()
     sns.barplot(x=list(probabilities), y=list(names), color=sns.color_palette()[0], ax=axes[1])
     axes[1].bar_label(axes[1].containers[0], fmt="{:.1%}", padding=2)
-    axes[1].set(xlabel="probability", ylabel="")
+    axes[1].set(xlabel="probability", ylabel="", xticks=[])
     axes[1].margins(x=0.2)
-    axes[1].xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 
 
@@ -286,67 +325,95 @@ def filters(weights: Tensor, *, title: str) -> Figure:
     """Filters as colour pictures, and channel by channel in their own units.
 
     A weight can be negative and a picture's value can not: for the first column each
-    filter is rescaled so that its least weight is 0 and its greatest 1.
+    filter is rescaled so that its least weight is 0 and its greatest 1. The last column
+    adds the channels up: it is what the filter does to a grey photo.
 
     Args:
         weights: (count, 3, 3, 3), in [filter][channel][row][column].
         title: of the figure.
     """
-    limit = weights.abs().max().item()
-    figure, axes = _panels(len(weights), 4, title, height=1.75 * len(weights) + 0.4)
+    totals = torch.cat([weights, weights.sum(1, keepdim=True)], 1)
+    limit = totals.abs().max().item()
+    figure, axes = _panels(len(weights), 5, title, height=1.2 * len(weights) + 0.6)
     for row, w in enumerate(weights):
-        picture, *channels = axes[4 * row : 4 * row + 4]
+        picture, *channels = axes[5 * row : 5 * row + 5]
         _show(picture, (w - w.min()) / (w.max() - w.min()))
         picture.set_ylabel(f"filter {row}")
-        for axis, channel in zip(channels, w, strict=True):
-            sns.heatmap(
-                channel,
-                cmap="vlag",
-                vmin=-limit,
-                vmax=limit,
-                annot=True,
-                fmt=".2f",
-                square=True,
-                cbar=False,
-                ax=axis,
-            )
-    for axis, name in zip(axes, ("rescaled to [0, 1]", "red", "green", "blue"), strict=False):
+        for axis, channel in zip(channels, totals[row], strict=True):
+            _written(axis, channel, limit, square=True)
+    names = ("rescaled to [0, 1]", "red", "green", "blue", "sum of the three")
+    for axis, name in zip(axes, names, strict=False):
         axis.set_title(name)
     for axis in axes:
         axis.set(xticks=[], yticks=[])
+    figure.colorbar(axes[1].collections[0], ax=axes, label="weight", shrink=0.8)
     return figure
 
 
-def responses(photo: Tensor, maps: Tensor, *, title: str) -> Figure:
-    """A photo and the filters' responses to it: black is the least, white the greatest.
+def responses(
+    photo: Tensor, maps: Tensor, *, title: str, place: tuple[int, int] | None = None
+) -> Figure:
+    """A photo and the filters' responses to it, all on one scale: the brighter, the greater.
 
     Args:
         photo: (3, H, W), in [0, 1].
-        maps: (count, H, W), in the filters' own units; each panel has its own scale.
+        maps: (count, H, W), in the filters' own units; middle grey is 0, and of the values
+            the outermost 0.5 % are black or white alike.
         title: of the figure.
+        place: row and column of a pixel to put a frame around.
     """
-    rows = 1 + len(maps) // 2
-    figure, axes = _panels(rows, 2, title, height=3.1 * rows)
+    figure, axes = _panels(1, 1 + len(maps), title, height=1.95)
     _show(axes[0], photo)
-    axes[0].set_title("photo")
-    for index, (axis, response) in enumerate(zip(axes[1:], maps, strict=True)):
-        picture = axis.imshow(response, interpolation="none")
-        axis.set_title(f"filter {index}")
-        figure.colorbar(picture, ax=axis, shrink=0.9)
-    for axis in axes:
+    names = ("photo", *(f"filter {index}" for index in range(len(maps))))
+    limit = maps.abs().quantile(0.995).item()  # a few places answer far more than all others
+    for axis, response in zip(axes[1:], maps, strict=True):
+        picture = axis.imshow(response, vmin=-limit, vmax=limit, interpolation="none")
+    figure.colorbar(picture, ax=axes, label="response", shrink=0.9, extend="both")
+    for axis, name in zip(axes, names, strict=True):
+        axis.set_title(name)
         axis.set_axis_off()
+        if place:
+            corner = (place[1] - 8.5, place[0] - 8.5)
+            axis.add_patch(Rectangle(corner, 17, 17, fill=False, edgecolor="C1", linewidth=1.2))
     return figure
 
 
 def _against_epochs(title: str) -> tuple[Figure, list[tuple[Axes, str]]]:
     """A panel for the loss, one for accuracy, each with what it shows."""
-    figure, axes = _panels(1, 2, title, height=3.0)
+    figure, axes = _panels(1, 2, title, height=2.2)
     labels = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy"}
     for axis, label in zip(axes, labels.values(), strict=True):
         axis.set(xlabel="epoch", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    _log_scale(axes[0])
     return figure, list(zip(axes, labels, strict=True))
+
+
+def _looks() -> list[dict]:
+    """Colour and marker of one run after the other."""
+    pairs = zip(sns.color_palette(), MARKERS, strict=False)
+    return [{"color": c, "marker": m, "markersize": 3, "linewidth": 1.2} for c, m in pairs]
+
+
+def _log_scale(axis: Axes) -> None:
+    """A logarithmic y-axis with plain numbers."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _legend(axis: Axes) -> None:
+    """Beside the panel, where it covers no curve."""
+    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def _written(axis: Axes, values: Tensor, limit: float, *, square: bool) -> None:
+    """A matrix as a heat map from -limit to limit, with its values written in."""
+    scale = {"cmap": "vlag", "vmin": -limit, "vmax": limit}
+    style = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": "small"}}
+    sns.heatmap(values, square=square, cbar=False, ax=axis, **scale, **style)
 
 
 def _styles(splits: Sequence[str]) -> list[str]:

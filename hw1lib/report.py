@@ -1,8 +1,9 @@
 """What a notebook cell shows besides figures: source code, tables, where the data came from."""
 
+import ast
 import inspect
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import version
 from textwrap import dedent
@@ -15,9 +16,38 @@ RED = "#c00000"
 
 
 def show_source(*objects: object) -> Markdown:
-    """The source of classes, functions and methods, as it runs, in one highlighted block."""
-    code = "\n\n".join(dedent(inspect.getsource(o)).rstrip() for o in objects)
+    """The source of classes, functions and methods, as it runs, in one highlighted block.
+
+    Of a docstring the first line is shown: a page of shapes and errors stays in the library.
+    """
+    code = "\n\n".join(_briefly(dedent(inspect.getsource(o)).rstrip()) for o in objects)
     return Markdown(f"```python\n{code}\n```")
+
+
+def _briefly(source: str) -> str:
+    """The same code, each docstring cut to its first line."""
+    lines: list[str | None] = [*source.split("\n")]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            first, last = node.body[0].lineno - 1, node.body[0].end_lineno
+            if last - first > 1:
+                lines[first] += '"""'
+                lines[first + 1 : last] = [None] * (last - first - 1)
+    return "\n".join(line for line in lines if line is not None)
+
+
+def source_line(function: Callable, start: str) -> str:
+    """The one line of a function's source that starts so, without its comment.
+
+    Raises:
+        ValueError: no line does, or several do.
+    """
+    lines = [line.strip() for line in inspect.getsource(function).splitlines()]
+    found = [line.partition("  #")[0] for line in lines if line.startswith(start)]
+    if len(found) != 1:
+        where = function.__qualname__
+        raise ValueError(f"{where}: {len(found)} lines start with {start!r}, expected one")
+    return found[0]
 
 
 class FiguresStated:

@@ -15,7 +15,7 @@ from tests.test_forbidden_api import FORBIDDEN_NAMES
 
 NOTEBOOK = Path(__file__).parents[1] / "HW1.ipynb"
 QUESTIONS = [
-    *("Q1.I", "Q1.II", "Q2.I", "Q2.II", "Q2.II.a", "Q2.II.b", "Q3.I", "Q3.II"),
+    *("Q1.I", "Q1.II", "Q2.I", "Q2.II", "Q2.II.a", "Q2.II.b", "Q2.II.c", "Q3.I", "Q3.II"),
     *(f"Q3.II.{number}" for number in range(1, 7)),
 ]
 

@@ -6,6 +6,7 @@ import pypdfium2.raw as pdfium
 import pytest
 
 from hw1lib.submission.pdf import ExportError, TypstPDFExporter
+from hw1lib.submission.pdf.markdown import to_pages
 from tests.pdf_samples import (
     SVG,
     Printed,
@@ -541,3 +542,9 @@ def test_highlighting_keeps_every_character_of_any_language():
             notebook(cell, language_info={"name": language})
         )
         assert Printed(pdf).shows(source)
+
+
+def test_a_table_at_the_end_of_a_cell_keeps_its_last_row():
+    (page,) = to_pages(["| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |"])
+    assert page.html.count("<tr>") == 3
+    assert "|" not in page.html

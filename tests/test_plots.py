@@ -40,7 +40,8 @@ FIGURES = {
     "trade_off": lambda t: plots.trade_off({"here": (9, 0.8)}, ylabel="y", title=t),
     "shares": lambda t: plots.shares([0.5, 1.0, 0.0], ["x", "y", "z"], title=t),
     "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
-    "jacobian": lambda t: plots.jacobian(torch.eye(3), title=t),
+    "descents": lambda t: plots.descents({0.1: [(1, Metrics(2.0, 0.1, 10))]}, title=t),
+    "jacobians": lambda t: plots.jacobians({"a": torch.eye(3)}, title=t),
     "hidden_outputs": lambda t: plots.hidden_outputs({"a": torch.rand(9)}, title=t),
     "photo_grid": lambda t: plots.photo_grid([torch.rand(3, 5, 5)], ["x"], columns=2, title=t),
     "confusions": lambda t: plots.confusions(torch.ones(2, 2), ["x", "y"], title=t),
@@ -77,6 +78,22 @@ def test_curves_draw_loss_and_accuracy_of_every_run_and_split():
     assert [line.get_linestyle() for line in loss.lines] == ["--", "-", "--", "-"]
 
 
+def test_runs_are_told_apart_without_colour_and_the_loss_is_logarithmic():
+    loss, accuracy = plots.curves(
+        [history("a"), history("b")], ("train", "test"), title="t"
+    ).axes
+    assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
+    looks = {(line.get_marker(), line.get_linestyle()) for line in loss.lines}
+    assert len(looks) == 4
+
+
+def test_descents_put_the_loss_against_rate_times_steps():
+    points = [(10, Metrics(2.0, 0.5, 10)), (100, Metrics(1.0, 0.9, 10))]
+    accuracy, loss = plots.descents({0.1: points}, title="t").axes
+    assert accuracy.lines[0].get_xydata().tolist() == [[10, 0.5], [100, 0.9]]
+    assert loss.lines[0].get_xydata().tolist() == [[1.0, 2.0], [10.0, 1.0]]
+
+
 def test_kept_epoch_is_marked_in_both_panels():
     figure = plots.curves([history()], ("train", "test"), title="t")
     plots.mark_epoch(figure, 2, "kept: epoch 2")
@@ -89,6 +106,25 @@ def test_filters_with_negative_weights_are_rescaled_not_clipped():
     shown = picture(plots.filters(weights, title="t").axes[0])
     assert (shown.min(), shown.max()) == (0, 1)
     assert shown.unique().numel() == 27
+
+
+def test_filters_are_shown_in_their_own_units_and_summed_over_the_channels():
+    weights = torch.randn(2, 3, 3, 3)
+    panels = plots.filters(weights, title="t").axes
+    shown = [torch.as_tensor(a.collections[0].get_array().data) for a in panels[6:10]]
+    expected = torch.cat([weights[1], weights[1].sum(0, keepdim=True)])
+    assert torch.equal(torch.stack(shown).view(4, 3, 3), expected)
+
+
+def test_responses_share_one_scale_whose_middle_is_zero_and_frame_the_same_place():
+    maps = torch.stack([torch.randn(20, 20), 9 * torch.randn(20, 20)])
+    figure = plots.responses(torch.rand(3, 20, 20), maps, title="t", place=(9, 12))
+    panels = figure.axes[1:3]
+    limit = maps.abs().quantile(0.995).item()
+    for axis in panels:
+        assert axis.images[0].get_clim() == pytest.approx((-limit, limit))
+        (frame,) = axis.patches
+        assert frame.get_center().tolist() == [12, 9]
 
 
 def test_greatest_response_is_the_brightest_grey():
@@ -155,7 +191,7 @@ def test_a_figure_is_shown_as_pixels_too_for_readers_that_trust_no_drawing():
     shell = InteractiveShell.instance()
     try:
         plots.use_house_style()
-        figures = [plots.jacobian(torch.eye(3), title="t") for _ in range(2)]
+        figures = [plots.jacobians({"a": torch.eye(3)}, title="t") for _ in range(2)]
         first, second = (shell.display_formatter.format(figure)[0] for figure in figures)
     finally:
         InteractiveShell.clear_instance()

@@ -1,5 +1,7 @@
 """Tables, titles and displayed source."""
 
+import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,11 @@ from IPython.core.formatters import DisplayFormatter
 
 from hw1lib import report
 from hw1lib.activations import sigmoid, tanh
+from hw1lib.cnn.model import GroceryNet
 from hw1lib.datasets.resources import Source
+from hw1lib.network import FullyConnectedNetwork
+from hw1lib.report import source_line
+from hw1lib.training import Batches, fit
 
 
 def source(name, *, stand_in):
@@ -50,6 +56,36 @@ def test_source_is_shown_as_one_highlighted_block():
     assert shown.startswith("```python\ndef sigmoid(")
     assert "\n\ndef tanh(" in shown
     assert shown.endswith("\n```")
+
+
+def without_docstrings(source):
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            del node.body[0]
+    return ast.dump(tree)
+
+
+@pytest.mark.parametrize("shown", [sigmoid, FullyConnectedNetwork, Batches, fit, GroceryNet])
+def test_shown_source_is_the_librarys_less_all_but_the_first_line_of_docstrings(shown):
+    full = inspect.getsource(shown)
+    brief = report.show_source(shown).data.removeprefix("```python\n").removesuffix("\n```")
+    assert without_docstrings(brief) == without_docstrings(full)
+    assert set(brief.splitlines()) <= {
+        f"{line}{end}" for line in full.splitlines() for end in ("", '"""')
+    }
+    assert "Source: HW1.ipynb" not in brief
+    assert ast.get_docstring(ast.parse(brief).body[0]) == shown.__doc__.splitlines()[0]
+
+
+def test_a_line_of_source_is_found_by_its_beginning():
+    assert source_line(FullyConnectedNetwork.backward, "dlogits") == "dlogits = y_hat - y"
+
+
+@pytest.mark.parametrize("start", ["no such line", "into["])
+def test_a_line_that_is_gone_or_not_the_only_one_is_refused(start):
+    with pytest.raises(ValueError, match=r"backward: \d lines start with"):
+        source_line(FullyConnectedNetwork.backward, start)
 
 
 def test_versions_name_what_decides_the_numbers():
