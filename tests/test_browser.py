@@ -17,6 +17,8 @@ import pytest
 from jupyter_server.serverapp import list_running_servers
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from hw1lib.cnn.recipe import RECIPES
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 HANG_S = 600  # no measure of speed: it only ends a wait that hangs
 CHROMIUM = shutil.which("chromium")
@@ -39,7 +41,8 @@ NO_NEWS = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": T
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+?\$", re.DOTALL)
 KERNEL_READY = re.compile(r"Python 3.*\| Idle")
 EPOCH = re.compile(r" · epoch (\d+)/(\d+) · ")
-KEPT = re.compile(r"reached by epoch (\d+) of 600 is kept")
+LONG = RECIPES["full"].num_epochs
+KEPT = re.compile(rf"reached by epoch (\d+) of {LONG} is kept")
 
 # All that a page shows at fault.
 FAULTS = """() => {
@@ -267,7 +270,7 @@ def test_a_stopped_training_leaves_the_notebook_usable_and_goes_on_from_there(
     page.keyboard.type("%env HW1_RECIPE=full")
     page.keyboard.press("Escape")
     lab.restart_and_run_all()
-    line = lab.progress("run.train(").filter(has_text="/600")
+    line = lab.progress("run.train(").filter(has_text=f"/{LONG}")
     first = line.text_content()
     expect(line).not_to_have_text(first)
     lab.stop()

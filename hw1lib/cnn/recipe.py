@@ -37,7 +37,7 @@ class Recipe:
     stored_size: int = 160
     sizes: tuple[tuple[float, int], ...] = ((0.0, 96), (0.4, 128), (0.7, 160))
     views: tuple[int, ...] = (128, 160, 192)
-    num_epochs: int = 240
+    num_epochs: int = 160
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
@@ -53,7 +53,7 @@ class Recipe:
 DEFAULT = Recipe()
 RECIPES = {
     "default": DEFAULT,
-    "full": replace(DEFAULT, num_epochs=600),
+    "full": replace(DEFAULT, num_epochs=240),
     "draft": replace(
         DEFAULT,
         stored_size=64,
