@@ -136,13 +136,10 @@ class CNNLearner:
 
 def _optimizers(model: GroceryNet, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """AdamW, and Muon for the convolutions over all channels if it has a rate."""
-    parameters = list(model.parameters())
-    if recipe.muon_lr is None:
-        filters = []
-    else:
-        filters = [p for p in parameters if p.ndim == 4 and p.shape[1] > 1]
-    taken = {id(p) for p in filters}
-    others = [p for p in parameters if id(p) not in taken]
+    filters, others = [], []
+    for p in model.parameters():
+        by_muon = recipe.muon_lr is not None and p.ndim == 4 and p.shape[1] > 1
+        (filters if by_muon else others).append(p)
     # Biases and batch norm's scales are left out of the decay: they add no complexity.
     decayed = {"params": [p for p in others if p.ndim > 1]}
     free = {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0}
