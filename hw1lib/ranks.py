@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.nn import functional as collective
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -24,7 +25,11 @@ def together(device: torch.device) -> Iterator[None]:
     """Meet the other ranks on entry, part on leaving; NCCL between GPUs, else Gloo."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, size = next(rendezvous("env://"))
+    # After a restart torchrun's store still holds the addresses of the ranks that are gone.
+    store = distributed.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
         yield
     finally:
