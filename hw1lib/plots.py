@@ -255,27 +255,6 @@ def shares(values: Sequence[float], names: Sequence[str], *, title: str) -> Figu
     return figure
 
 
-def dots(values: dict[str, Sequence[float]], *, xlabel: str, title: str) -> Figure:
-    """A row a name: its values as dots, their mean as a line; the first row's goes all through.
-
-    Args:
-        values: name -> one or more values, shares of 1.
-        xlabel: what they are.
-        title: of the figure.
-    """
-    figure, (axis,) = _panels(1, 1, title, height=0.2 * len(values) + 0.9)
-    colour, first = sns.color_palette()[0], next(iter(values.values()))
-    axis.axvline(sum(first) / len(first), color="0.4", linewidth=1, linestyle=":")
-    for row, found in enumerate(values.values()):
-        axis.plot(found, [row] * len(found), "o", color=colour, markersize=3.5, alpha=0.7)
-        axis.plot(sum(found) / len(found), row, "|", color="black", markersize=11)
-    axis.set(xlabel=xlabel, yticks=range(len(values)), yticklabels=values)
-    axis.tick_params(axis="y", labelsize="small")
-    axis.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axis.set_ylim(len(values) - 0.5, -0.5)
-    return figure
-
-
 def trade_off(models: dict[str, tuple[int, float]], *, ylabel: str, title: str) -> Figure:
     """Accuracy against number of parameters, each model named beside its dot.
 

@@ -36,7 +36,6 @@ FIGURES = {
     "curves": lambda t: plots.curves([history()], ("train", "test"), title=t),
     "spread": lambda t: plots.spread({"r": [history()] * 2}, ("train", "test"), title=t),
     "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
-    "dots": lambda t: plots.dots({"a": [0.5, 0.6], "b": [0.4]}, xlabel="x", title=t),
     "trade_off": lambda t: plots.trade_off({"here": (9, 0.8)}, ylabel="y", title=t),
     "shares": lambda t: plots.shares([0.5, 1.0, 0.0], ["x", "y", "z"], title=t),
     "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),

@@ -25,7 +25,7 @@ from hw1lib import device
 from hw1lib.activations import sigmoid
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import result_of, setting
-from hw1lib.cnn.run import Run
+from hw1lib.cnn.run import CPU, Run
 from hw1lib.datasets import grocery, mnist
 from hw1lib.datasets.download import replacing
 from hw1lib.datasets.resources import obtain
@@ -36,7 +36,6 @@ from hw1lib.progress import Progress
 from hw1lib.training import Batches, evaluate, fit, set_seed, small_steps
 
 NUM_EPOCHS, BATCH_SIZE, LR = 16, 32, 0.01
-CPU = torch.device("cpu")
 
 
 class RecordedSteps:
