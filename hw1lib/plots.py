@@ -286,6 +286,29 @@ def trade_off(models: dict[str, tuple[int, float]], *, ylabel: str, title: str) 
     return figure
 
 
+def variants(
+    judged: dict[str, dict[str, Sequence[float]]], *, xlabel: str, title: str
+) -> Figure:
+    """A row a variant, a mark a run; a line where the runs of the first variant are on average.
+
+    Args:
+        judged: split -> variant -> values of its runs; each split has the same variants.
+        xlabel: what the values are.
+        title: of the figure.
+    """
+    names = list(next(iter(judged.values())))
+    figure, axes = _panels(1, len(judged), title, height=0.16 * len(names) + 0.9, sharey=True)
+    for axis, (split, values) in zip(axes, judged.items(), strict=True):
+        for row, name in enumerate(names):
+            axis.plot(values[name], [row] * len(values[name]), "o", color="C0", markersize=4)
+        first = values[names[0]]
+        axis.axvline(sum(first) / len(first), color="C1", linewidth=1, zorder=0)
+        axis.set(xlabel=f"{xlabel}, {split}")
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    return figure
+
+
 def prediction(
     photo: Tensor, names: Sequence[str], probabilities: Sequence[float], *, title: str
 ) -> Figure:

@@ -31,6 +31,9 @@ TINY = recipe.Recipe(
 )
 
 
+TAUGHT = replace(TINY, teacher=replace(TINY, layout=model.Layout(((6,), (8,)), 3, 1), lr=0.03))
+
+
 def split(count, seed=0):
     """Bright or dark photos with some noise; the dark ones are of one fine class, 0."""
     generator = torch.Generator().manual_seed(seed)
@@ -312,6 +315,41 @@ def test_best_epoch_restores_the_weights_of_the_best_validation_accuracy():
     assert torch.equal(learner.predict(x), kept)
 
 
+# A teacher. -----------------------------------------------------------------------------------
+
+
+def test_teacher_is_trained_first_as_by_itself_and_then_stays_as_it_is():
+    alone = Run(TAUGHT.teacher, photos(), seed=1)
+    alone.train()
+    taught, order = Run(TAUGHT, photos(), seed=1), []
+    taught.train(lambda run: [lambda record: order.append((run, record.epoch))])
+    assert order == [(run, epoch) for run in taught.stages for epoch in range(1, 7)]
+    assert same(weights(taught.teacher.learner), weights(alone.learner))
+    assert taught.seconds == sum(run.history.seconds for run in (taught.teacher, taught))
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_taught_network_learns_what_its_teacher_says_of_the_photos_it_sees(share):
+    seen = []
+
+    def teacher(x):
+        seen.append(x.clone())
+        return torch.tensor([0.0, 3.0, 1.0]).expand(len(x), 3)
+
+    how = replace(TINY, from_teacher=share, cutmix=0.0, label_smoothing=0.3)
+    net = model.GroceryNet(LAYOUT, COARSE_OF)
+    learner, data = CNNLearner(net, how, steps_per_epoch=3, teacher=teacher), split(8)
+    shown = []
+    net.register_forward_pre_hook(lambda module, args: shown.append(args[0].clone()))
+    net.classifier.register_forward_hook(lambda module, args, logits: shown.append(logits))
+    learner.train_batch(data.images, data.fine_labels)
+    assert torch.equal(seen[0], shown[0])
+    label = 0.7 * torch.eye(3)[data.fine_labels] + 0.3 / 3
+    target = share * torch.tensor([0.0, 3.0, 1.0]).softmax(0) + (1 - share) * label
+    expected = (shown[1].detach().softmax(1) - target) / 8  # HW1.ipynb, Q1.II
+    assert_close(net.classifier.bias.grad, expected.sum(0))
+
+
 # Stopping, and going on. ----------------------------------------------------------------------
 
 
@@ -319,9 +357,13 @@ def figures(history):
     return [(record.epoch, record.lr, record.metrics) for record in history.records]
 
 
-@pytest.mark.parametrize("stop_after", [1, 4])
-def test_interrupted_run_goes_on_bit_for_bit_like_one_that_was_not(tmp_path, stop_after):
-    whole = Run(TINY, photos(), seed=1, folder=tmp_path / "whole")
+@pytest.mark.parametrize(
+    ("how", "stage", "stop_after"), [(TINY, 0, 1), (TINY, 0, 4), (TAUGHT, 0, 4), (TAUGHT, 1, 4)]
+)
+def test_interrupted_run_goes_on_bit_for_bit_like_one_that_was_not(
+    tmp_path, how, stage, stop_after
+):
+    whole = Run(how, photos(), seed=1, folder=tmp_path / "whole")
     (tmp_path / "whole").mkdir()
     whole.train()
 
@@ -329,15 +371,16 @@ def test_interrupted_run_goes_on_bit_for_bit_like_one_that_was_not(tmp_path, sto
         if record.epoch == stop_after:
             raise KeyboardInterrupt
 
-    stopped = Run(TINY, photos(), seed=1, folder=tmp_path)
+    interrupted = Run(how, photos(), seed=1, folder=tmp_path)
+    stopped = interrupted.stages[stage]
     with pytest.raises(TrainingInterruptedError, match=f"epoch {stop_after} of 6 is kept"):
-        stopped.train([stop])
+        interrupted.train(lambda run: [stop] if run is stopped else [])
     assert stopped.history.finished == stop_after
     assert 1 <= stopped.best.epoch <= stop_after
     stopped.best.restore()  # usable as it is
     stopped.predict(photos().test.images)
 
-    resumed = Run(TINY, photos(), seed=1, folder=tmp_path)
+    resumed = Run(how, photos(), seed=1, folder=tmp_path)
     resumed.train()
     assert figures(resumed.history) == figures(whole.history)
     assert resumed.best.epoch == whole.best.epoch
@@ -350,7 +393,7 @@ def test_checkpoint_of_another_recipe_is_refused(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(TrainingInterruptedError):
-        Run(TINY, photos(), seed=1, folder=tmp_path).train([stop])
+        Run(TINY, photos(), seed=1, folder=tmp_path).train(lambda run: [stop])
     with pytest.raises(CheckpointError, match=r"another run.*Delete"):
         Run(replace(TINY, lr=0.01), photos(), seed=1, folder=tmp_path).train()
 

@@ -36,6 +36,7 @@ FIGURES = {
     "curves": lambda t: plots.curves([history()], ("train", "test"), title=t),
     "spread": lambda t: plots.spread({"r": [history()] * 2}, ("train", "test"), title=t),
     "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
+    "variants": lambda t: plots.variants({"val": {"a": [1.0, 2.0]}}, xlabel="x", title=t),
     "trade_off": lambda t: plots.trade_off({"here": (9, 0.8)}, ylabel="y", title=t),
     "shares": lambda t: plots.shares([0.5, 1.0, 0.0], ["x", "y", "z"], title=t),
     "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
@@ -163,6 +164,20 @@ def test_spread_draws_the_mean_and_a_band_from_the_least_to_the_greatest():
     assert accuracy.lines[0].get_ydata().tolist() == pytest.approx([0.7, 0.7, 0.7])
     band = loss.collections[0].get_paths()[0].vertices
     assert (band[:, 1].min(), band[:, 1].max()) == (1.0, 3.0)
+
+
+def test_variants_are_rows_and_the_line_is_the_mean_of_the_first():
+    judged = {
+        "held out": {"default": [0.2, 0.4], "other": [0.5]},
+        "val": {"default": [1.0], "other": [2.0, 3.0]},
+    }
+    left, right = plots.variants(judged, xlabel="loss", title="t").axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["default", "other"]
+    assert left.get_ylim()[0] > left.get_ylim()[1], "the first variant is not on top"
+    marks = [[(x, y) for x, y in zip(*line.get_data(), strict=True)] for line in left.lines]
+    assert marks[:2] == [[(0.2, 0), (0.4, 0)], [(0.5, 1)]]
+    assert list(left.lines[2].get_xdata()) == pytest.approx([0.3, 0.3])
+    assert [axis.get_xlabel() for axis in (left, right)] == ["loss, held out", "loss, val"]
 
 
 def test_shares_go_from_the_least_to_the_greatest():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -23,16 +23,32 @@ from hw1lib.history import EpochRecord, Metrics
 class CNNLearner:
     """Muon and AdamW on a one-cycle schedule; evaluated with averaged weights.
 
-    Trained on fine labels, evaluated on coarse ones.
+    Trained on fine labels, or on what a teacher makes of the same photos; evaluated on coarse
+    labels.
 
     Attributes:
         model: the network being trained.
         averaged: exponential moving average of its weights and batch-norm statistics.
     """
 
-    def __init__(self, model: GroceryNet, recipe: Recipe, *, steps_per_epoch: int) -> None:
-        """Set up optimisers and schedules for recipe.num_epochs of steps_per_epoch steps."""
+    def __init__(
+        self,
+        model: GroceryNet,
+        recipe: Recipe,
+        *,
+        steps_per_epoch: int,
+        teacher: nn.Module | None = None,
+    ) -> None:
+        """Set up optimisers and schedules for recipe.num_epochs of steps_per_epoch steps.
+
+        Args:
+            model: trained in place.
+            recipe: how.
+            steps_per_epoch: batches.
+            teacher: from photos to logits of the fine classes; stays as it is.
+        """
         self.model = model.to(memory_format=torch.channels_last)
+        self.teacher = teacher
         self._parallel = ranks.parallel(model)
         self.recipe = recipe
         average = get_ema_multi_avg_fn(recipe.ema_decay)
@@ -74,13 +90,13 @@ class CNNLearner:
         count, mine = len(y), ranks.share(len(y))
         self.model.train()
         x, y = augment(x, self.size, self.recipe.augmentation, mine), y[mine]
+        targets = F.one_hot(y, self.model.classifier.out_features).float()
         if torch.rand(()) < self.recipe.cutmix:
             x, order, share = cutmix(x)
-            logits = self._parallel(x)
-            loss = (1 - share) * self._loss(logits, y) + share * self._loss(logits, y[order])
-        else:
-            logits = self._parallel(x)
-            loss = self._loss(logits, y)
+            targets = targets.lerp(targets[order], share)
+        targets = self._taught(x, targets)
+        logits = self._parallel(x)
+        loss = F.cross_entropy(logits, targets, reduction="sum")
         self.model.zero_grad()
         (loss * (ranks.count() / count)).backward()  # the ranks' gradients are averaged
         for part in (*self._optimizers, *self._schedules):
@@ -91,9 +107,14 @@ class CNNLearner:
                 self.model.coarse(logits.detach()), self.model.coarse_of.to(y.device)[y]
             )
 
-    def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        smoothing = self.recipe.label_smoothing
-        return F.cross_entropy(logits, y, label_smoothing=smoothing, reduction="sum")
+    @torch.no_grad()
+    def _taught(self, x: Tensor, targets: Tensor) -> Tensor:
+        """The targets smoothed, and then mixed with the teacher's probabilities, (B, fine)."""
+        even = torch.full_like(targets, 1 / targets.shape[1])
+        targets = targets.lerp(even, self.recipe.label_smoothing)
+        if self.teacher is None:
+            return targets
+        return targets.lerp(self.teacher(x).softmax(1), self.recipe.from_teacher)
 
     def eval_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
         """The averaged network's figures on photos as they are, with coarse labels."""

@@ -6,42 +6,69 @@ import torch
 from torch import Tensor, nn
 
 
-class ConvMuon(torch.optim.Muon):
-    """torch's Muon, which steps matrices, on the weights of convolutions: a filter a row.
+class ConvMuon(torch.optim.Optimizer):
+    """Gradient descent that moves all filters, not only those with the greatest gradients.
 
-    It turns each step's average gradient into the nearest matrix with orthonormal rows, so
-    that all filters move, each its own way, and not only those with the greatest gradients.
+    Each step's average gradient, a filter a row, is turned into the nearest matrix with
+    orthonormal rows. torch.optim.Muon does the same in bfloat16, which many processors only
+    emulate, and there took longer than the convolutions.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024; the
     step's length is that of Liu et al., Muon is scalable for LLM training, 2025, which suits
     AdamW's learning rates.
     """
 
-    def __init__(self, weights: Iterable[nn.Parameter], **settings: float) -> None:
-        """Take the weights, (out, in, height, width) in channels-last order.
+    def __init__(
+        self,
+        weights: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+    ) -> None:
+        """Take the weights, (out, in, height, width); `step` changes them in place."""
+        super().__init__(
+            weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
+        )
 
-        Args:
-            weights: changed in place by `step`.
-            settings: lr, weight_decay and others of torch.optim.Muon.
-
-        Raises:
-            ValueError: a weight lies in memory in another order.
-        """
-        self._weights = list(weights)
-        matrices = [_matrix(weight.detach()) for weight in self._weights]
-        for weight, matrix in zip(self._weights, matrices, strict=True):
-            if weight.data_ptr() != matrix.data_ptr():
-                raise ValueError("the weights must be in channels-last order")
-        super().__init__(matrices, adjust_lr_fn="match_rms_adamw", **settings)
-
+    @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """One step by the gradients that the weights hold."""
-        matrices = self.param_groups[0]["params"]
-        for weight, matrix in zip(self._weights, matrices, strict=True):
-            matrix.grad = _matrix(weight.grad)
-        super().step(closure)
+        for group in self.param_groups:
+            lr, momentum = group["lr"], group["momentum"]
+            for weight in group["params"]:
+                state = self.state[weight]
+                average = state.setdefault("average", torch.zeros_like(weight))
+                average.lerp_(weight.grad, 1 - momentum)
+                rows = orthonormal_rows(weight.grad.lerp(average, momentum).flatten(1))
+                weight.mul_(1 - lr * group["weight_decay"])
+                weight.add_(rows.view(weight.shape), alpha=-0.2 * lr * max(rows.shape) ** 0.5)
 
 
-def _matrix(weight: Tensor) -> Tensor:
-    """The same memory as (out, height * width * in)."""
-    return weight.permute(0, 2, 3, 1).flatten(1)
+def orthonormal_rows(matrix: Tensor) -> Tensor:
+    """Nearly the nearest matrix with orthonormal rows (columns, if there are more rows).
+
+    All singular values come to lie between 0.7 and 1.2 or so, save those that were smaller
+    than a 1000th of the matrix's norm. The iteration by a polynomial needs products of
+    X X^T only, which is small: filters have more weights than there are filters.
+
+    Args:
+        matrix: float32, (M, N).
+
+    Returns:
+        float32, (M, N).
+
+    Source: Jordan et al., as above: a quintic Newton-Schulz iteration, its five steps and
+    coefficients.
+    """
+    if matrix.shape[0] > matrix.shape[1]:
+        return orthonormal_rows(matrix.T).T
+    x = matrix / matrix.norm().clamp(min=1e-7)
+    gram = x @ x.T
+    product = torch.eye(len(x), device=x.device)
+    for _ in range(5):
+        factor = torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315)
+        factor.diagonal().add_(3.4445)
+        product = factor @ product
+        gram = factor @ gram @ factor
+    return product @ x

@@ -31,13 +31,17 @@ class Recipe:
         cutmix: share of the batches whose photos get a square of another one pasted in.
         ema_decay: of the exponential moving average of the weights, per step.
         augmentation: how far photos are changed.
+        teacher: recipe of a network that is trained first, from scratch on the same photos;
+            None for a network that learns from the labels alone.
+        from_teacher: share of the target that is the teacher's probabilities for the very
+            photo the network gets to see, instead of the label.
     """
 
     layout: Layout = field(default_factory=Layout)
     stored_size: int = 160
     sizes: tuple[tuple[float, int], ...] = ((0.0, 96), (0.4, 128), (0.7, 160))
     views: tuple[int, ...] = (128, 160, 192)
-    num_epochs: int = 160
+    num_epochs: int = 140
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
@@ -48,12 +52,22 @@ class Recipe:
     cutmix: float = 0.7
     ema_decay: float = 0.998
     augmentation: Augmentation = field(default_factory=Augmentation)
+    teacher: "Recipe | None" = None
+    from_teacher: float = 1.0
 
 
 DEFAULT = Recipe()
+#: Six times the parameters, most of them where feature maps are small and cost little time.
+TEACHER = replace(
+    DEFAULT,
+    layout=Layout(((24,), (48,), (96,), (192, 192))),
+    sizes=((0.0, 64), (0.4, 96), (0.7, 128)),
+    num_epochs=120,
+    label_smoothing=0.0,
+)
 RECIPES = {
     "default": DEFAULT,
-    "full": replace(DEFAULT, num_epochs=240),
+    "full": replace(DEFAULT, num_epochs=120, teacher=TEACHER),
     "draft": replace(
         DEFAULT,
         stored_size=64,

@@ -2,12 +2,13 @@
 
     .venv/bin/python tests/benchmarks/cnn_reference.py [--seed 42] [--epochs 30]
 
-Trains both in one run, one after the other, and evaluates the test split after every epoch,
-with the clock stopped: these looks decide nothing but when to stop. The reference is given its
-photos decoded and scaled beforehand, which its own code did anew in every epoch. If it does not
-get to 65.31 % in its 30 epochs, the time to its best validation epoch is taken instead.
-Writes cnn_reference.json beside this file. Needs the real Grocery Store photos in data/ or a
-mirror (see data/README.md).
+Trains both in one run, one after the other, and evaluates the test split as they go, with the
+clock stopped: these looks decide nothing but when to stop. The reference is given its photos
+decoded and scaled beforehand, which its own code did anew in every epoch. If it does not get
+to 65.31 % in its 30 epochs, the time to its best validation epoch is taken instead; with fewer
+epochs, so many of the timed ones as its own curve needed to its best, 21.
+Writes cnn_reference.json beside this file, which the notebook quotes. Needs the real Grocery
+Store photos in data/ or a mirror (see data/README.md).
 
 - reference: 3 blocks of convolution 3x3, batch norm, ReLU and max-pool 4 (21, 42, 84 channels),
   one linear layer, 98 533 parameters; 256 x 256 photos, batches of 150, Adam at 5e-4, weight
@@ -18,7 +19,6 @@ mirror (see data/README.md).
 import argparse
 import contextlib
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,10 +35,11 @@ from hw1lib.history import EpochRecord, History
 from hw1lib.training import Batches, evaluate, fit, set_seed
 
 TARGET = 0.6531
+ITS_EPOCHS, ITS_BEST_EPOCH = 30, 21
 SHORT = replace(
     recipe.DEFAULT,
     num_epochs=40,
-    evaluate_every=1,
+    evaluate_every=2,
     sizes=((0.0, 64), (0.7, 96)),
     ema_decay=0.99,
 )
@@ -76,7 +77,7 @@ class Reference:
 
 
 class Clock:
-    """Called with each epoch's record: the test accuracy against time spent so far."""
+    """Called with each record: the test accuracy against time spent so far."""
 
     def __init__(self, learner: object, test: Batches) -> None:
         self.learner, self.test = learner, test
@@ -96,8 +97,14 @@ class Clock:
 
 def time_to_target(clock: Clock) -> tuple[float, str]:
     """Seconds, and what was reached then."""
-    if clock.rows[-1]["test"] >= TARGET:
-        return clock.rows[-1]["seconds"], f"test accuracy of {clock.rows[-1]['test']:.2%}"
+    last = clock.rows[-1]
+    if last["test"] >= TARGET:
+        reached = f"a test accuracy of {last['test']:.2%} in epoch {last['epoch']}"
+        return last["seconds"], reached
+    if last["epoch"] < ITS_EPOCHS:
+        seconds = last["seconds"] / last["epoch"] * ITS_BEST_EPOCH
+        reached = f"epoch {ITS_BEST_EPOCH}, the best of its own curve"
+        return seconds, f"{reached} (extrapolated from {last['epoch']} epochs)"
     best = max(clock.rows, key=lambda row: row["val"])
     return best["seconds"], f"its best validation epoch, test accuracy {best['test']:.2%}"
 
@@ -125,7 +132,7 @@ def run_short(folder: Path, seed: int) -> Clock:
     test = run.photos.test
     clock = Clock(run.learner, Batches(test.images, test.labels, 64))
     with contextlib.suppress(StopIteration):
-        run.train([clock])
+        run.train(lambda run: [clock])
     return clock
 
 
@@ -133,28 +140,31 @@ def main() -> None:
     """Run both and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--epochs", type=int, default=30, help="of the reference, at most")
+    parser.add_argument(
+        "--epochs", type=int, default=ITS_EPOCHS, help="of the reference, at most"
+    )
     args = parser.parse_args()
     folder = obtain("grocery").path
-    start = time.strftime("%Y-%m-%d")
     print("short recipe")
     short = run_short(folder, args.seed)
     print("reference")
     set_seed(args.seed)
     reference = run_reference(folder, args.epochs)
     (ours, reached), (theirs, reached_too) = time_to_target(short), time_to_target(reference)
-    print(f"short recipe: {ours:.1f} s to {reached}")
-    print(f"reference: {theirs:.1f} s to {reached_too}; ratio {theirs / ours:.1f}")
-    file = Path(__file__).with_name("cnn_reference.json")
+    said = (
+        f"The short recipe takes {ours:.0f} s to {reached}, the reference submission's own "
+        f"{theirs:.0f} s to {reached_too}: {theirs / ours:.1f} times as long."
+    )
+    print(said)
     record = {
-        "date": start,
+        "said": said,
         "seed": args.seed,
         "short": short.rows,
         "reference": reference.rows,
-        "seconds": [ours, theirs],
         "ratio": theirs / ours,
         "setting": setting(),
     }
+    file = Path(__file__).with_name("cnn_reference.json")
     file.write_text(json.dumps(record) + "\n", "utf-8")
 
 
