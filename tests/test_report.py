@@ -85,12 +85,12 @@ def test_a_line_of_source_is_found_by_its_beginning():
     assert source_line(FullyConnectedNetwork.backward, "dlogits") == "dlogits = y_hat - y"
 
 
-@pytest.mark.parametrize("start", ["no such line", "into["])
 def test_a_line_of_source_is_shown_without_its_comment():
     line = source_line(FullyConnectedNetwork.backward, "da1 =")
     assert line == "da1 = dlogits @ self.W2.T"
 
 
+@pytest.mark.parametrize("start", ["no such line", "into["])
 def test_a_line_that_is_gone_or_not_the_only_one_is_refused(start):
     with pytest.raises(ValueError, match=r"backward: \d lines start with"):
         source_line(FullyConnectedNetwork.backward, start)
