@@ -98,9 +98,10 @@ def test_screen_shows_verdict_figures_and_findings():
     ("lines", "shown"),
     [(3, 3), (2, 2), (1, 1), (0, 1)],  # the first is shown whatever its length
 )
-def test_screen_says_how_many_findings_it_leaves_out(lines, shown):
+def test_screen_says_how_many_findings_it_leaves_out(monkeypatch, lines, shown):
+    monkeypatch.setattr(findings, "_SCREEN", lines)
     report = Report("x", [], [Finding("error", "run", f"number {n}") for n in range(3)])
-    _, *found = findings.screen(report, lines=lines)
+    _, *found = findings.screen(report)
     more = [f"  and {3 - shown} more: --json shows all"] * (shown < 3)
     assert found == [*(f"  error    number {n}." for n in range(shown)), *more]
 
