@@ -82,13 +82,13 @@ def test_headline_is_the_verdict_and_the_counts(given, line):
 
 
 def test_screen_shows_verdict_figures_and_findings():
-    report = Report("HW1", [], [Finding("error", "run", "word " * 20, "cell 1")], FACTS)
+    report = Report("HW1", [], [Finding("error", "run", "word " * 20, "cell 1")], dict(FACTS))
     assert list(findings.screen(report, width=50)) == [
         "HW1: NOT fine to hand in (1 error); checked in 0.0 s",
         "  MNIST 87.00% stated, 87.01% with the .pkl, CNN 70.00%, 91,587 parameters",
         "  error    cell 1: word word word word word word",
-        "           word word word word word word word",
-        "           word word word word word word word.",
+        "           word word word word word word word word",
+        "           word word word word word word.",
     ]
     del report.facts["mnist_test_accuracy_measured"]
     assert "87.00% stated, not measured with" in list(findings.screen(report))[1]
@@ -113,8 +113,8 @@ def test_table_has_a_line_a_submission_and_the_sums():
     assert list(findings.table([fine, long, draft], width=200)) == [
         f"{'submission':40}  verdict  MNIST   CNN     parameters  first finding",
         f"{'HW1_1':40}  fine     87.00%  70.00%  91,587",
-        f"{'N' * 40}  errors                               e.",
-        f"{'d':40}  draft                                s.",
+        f"{'N' * 40}  errors   {'':6}  {'':6}  {'':10}  e.",
+        f"{'d':40}  draft    {'':6}  {'':6}  {'':10}  s.",
         "3 submissions: 1 fine, 1 draft, 1 errors",
     ]
     narrow = list(findings.table([long], width=1))
