@@ -76,7 +76,10 @@ OTHER = {
     **{ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.BitXor: ast.BitAnd},
 }
 #: Faults that change nothing a user or a test could see: the faulty line, and why.
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    line: "frozen turns a slip into an error, and no line writes to a field"
+    for line in ("@dataclass(frozen=False)", "@(dataclass())")
+}
 
 
 def mutants(source: bytes) -> list[bytes]:
