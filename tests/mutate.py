@@ -76,10 +76,10 @@ OTHER = {
     **{ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.BitXor: ast.BitAnd},
 }
 #: Faults that change nothing a user or a test could see: the faulty line, and why.
-EQUIVALENT = {
-    line: "frozen turns a slip into an error, and no line writes to a field"
-    for line in ("@dataclass(frozen=False)", "@(dataclass())")
-}
+EQUIVALENT = dict.fromkeys(
+    ("@dataclass(frozen=False)", "@(dataclass())"),
+    "frozen turns a slip into an error, and no line writes to a field",
+)
 
 
 def mutants(source: bytes) -> list[bytes]:
