@@ -45,7 +45,7 @@ class FullyConnectedNetwork:
             input_size: D.
             output_size: C.
             hidden_size: H.
-            activation_func: `sigmoid`, `tanh` or `softmax` of hw1lib.activations.
+            activation_func: one of those in hw1lib.activations.DERIVATIVES.
             lr: learning rate.
             dtype: of weights and inputs; float64 for checks by finite differences.
             device: where the weights live and the inputs shall be.

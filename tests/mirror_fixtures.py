@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hw1lib.datasets import download
-from hw1lib.datasets.resources import RESOURCES
-from tests.mirrors import CONTENT, TREE, Server, a_file, set_files
+from hw1lib.datasets.resources import PHOTO_FOLDERS, RESOURCES
+from tests.mirrors import CONTENT, GOOD, TREE, Server, a_file, archive, set_files
 
 
 @pytest.fixture
@@ -39,24 +39,26 @@ def closed_port():
 
 
 @pytest.fixture
-def small_table(monkeypatch, closed_port):
-    """Resources of the same shape with small files, upstream refused, and no waits."""
+def small_table(monkeypatch, closed_port) -> dict[str, bytes]:
+    """Resources of the same shape with small files, upstream refused, and no waits.
+
+    Returns the files by name, as a mirror may hold them.
+    """
     monkeypatch.setattr(download, "BACKOFF_S", (0.0, 0.0))
-    closed = f"http://{closed_port}"
-    digits = [a_file(f"digits-{i}.gz", CONTENT + bytes([i]), f"{closed}/{i}") for i in range(2)]
-    weights = a_file("vgg16.pth", CONTENT, f"{closed}/vgg16.pth")
-    weights = replace(weights, checksum=weights.checksum[: len("sha256:") + 8])
-    photos = [
-        replace(a_file(f"{kind}.jpg", CONTENT + kind.encode(), f"{closed}/x"), folder=kind)
-        for kind in ("birds", "dogs")
-    ]
-    (archive,) = RESOURCES["grocery"].files
-    archive = replace(archive, checksum=f"git-tree:{TREE}", urls=(f"{closed}/archive",))
-    for name, files in (
-        ("mnist", digits),
-        ("vgg16", [weights]),
-        ("photos", photos),
-        ("grocery", [archive]),
-    ):
-        set_files(monkeypatch, name, *files)
     monkeypatch.setenv("HW1_STANDIN", "never")
+    table = {
+        name: {f"{name}-{i}.gz": CONTENT + bytes([i]) for i in range(2)} for name in RESOURCES
+    }
+    table["vgg16"] = {"vgg16.pth": CONTENT}
+    table["photos"] = {f"{kind}.jpg": CONTENT + kind.encode() for kind in PHOTO_FOLDERS}
+    table["grocery"] = {RESOURCES["grocery"].files[0].name: archive(GOOD)}
+    for name, contents in table.items():
+        files = [a_file(*item, f"http://{closed_port}/gone") for item in contents.items()]
+        if name == "vgg16":
+            files = [replace(f, checksum=f.checksum[: len("sha256:") + 8]) for f in files]
+        elif name == "photos":
+            files = [replace(f, folder=f.name.removesuffix(".jpg")) for f in files]
+        elif name == "grocery":
+            files = [replace(f, size=None, checksum=f"git-tree:{TREE}") for f in files]
+        set_files(monkeypatch, name, *files)
+    return {file: content for files in table.values() for file, content in files.items()}

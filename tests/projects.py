@@ -126,7 +126,7 @@ for name, resource in resources.RESOURCES.items():
     checksum = "sha256:" + hashlib.sha256(content).hexdigest()
     file = resources.File(f"{name}.bin", len(content), checksum, ())
     resources.RESOURCES[name] = replace(resource, files=(file,), folder=name)
-    resources._FINDERS[name] = resources._find_files
+resources._FINDERS.clear()
 """
 
 

@@ -98,6 +98,25 @@ def test_damaged_checkpoint_is_refused_with_a_way_on(tmp_path, content):
         Checkpoint(path, "run", history=History("a")).restore()
 
 
+def test_checkpoint_that_brings_code_is_refused_and_runs_none(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    torch.save({"run": "run", "epoch": 1, "generator": Hostile(), "parts": {}}, tmp_path / "c")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        Checkpoint(tmp_path / "c", "run").restore()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_run_that_is_complete_leaves_no_checkpoint(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "c", "run", history=History("a"))
+    checkpoint(EpochRecord(1, 1.0, 0.1, {}))
+    assert (tmp_path / "c").exists()
+    checkpoint.remove()
+    assert not (tmp_path / "c").exists()
+
+
 def test_write_that_fails_leaves_the_checkpoint_before(tmp_path):
     path, history = tmp_path / "c", History("a")
     history.records.append(EpochRecord(1, 1.0, 0.1, {"all": Metrics(1.0, 0.5, 2)}))

@@ -40,6 +40,11 @@ def test_asked_for(machine, monkeypatch):
     assert device.chosen() == torch.device("cuda:1")
 
 
+def test_every_machine_has_a_cpu(monkeypatch):
+    monkeypatch.setenv("HW1_DEVICE", "cpu")
+    assert device.chosen() == torch.device("cpu")
+
+
 @pytest.mark.parametrize("asked", ["gpu", "tpu:0", "meta", "cuda:x"])
 def test_unknown_device_is_refused_with_those_there_are(machine, monkeypatch, asked):
     machine("cpu")

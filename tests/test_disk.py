@@ -155,8 +155,8 @@ def test_disk_without_room_for_one_more_name_is_an_error(disk, mirror):
     assert obtain("vgg16").path.read_bytes() == CONTENT
 
 
-def test_full_disk_costs_the_ledger_only_its_newest_note(disk, mirror):
-    mirror.files |= {f"digits-{i}.gz": CONTENT + bytes([i]) for i in range(2)}
+def test_full_disk_costs_the_ledger_only_its_newest_note(disk, mirror, small_table):
+    mirror.files |= small_table
     obtain("mnist")
     ledger = disk.path / "data" / "verified.json"
     before = ledger.read_bytes()
@@ -205,11 +205,8 @@ def test_full_disk_leaves_the_weights_file_that_was_there(disk):
 # Read-only -----------------------------------------------------------------------------------
 
 
-def test_read_only_data_that_is_complete_is_used(disk, mirror):
-    (file,) = RESOURCES["grocery"].files
-    mirror.files |= {f"digits-{i}.gz": CONTENT + bytes([i]) for i in range(2)}
-    mirror.files |= {f"{kind}.jpg": CONTENT + kind.encode() for kind in ("birds", "dogs")}
-    mirror.files[file.name] = archive(GOOD)
+def test_read_only_data_that_is_complete_is_used(disk, mirror, small_table):
+    mirror.files |= small_table
     resources.obtain_all()
     (disk.path / "data" / "verified.json").unlink()
     disk.make_read_only()
@@ -258,17 +255,11 @@ def test_read_only_project_gets_its_data_elsewhere(tmp_path, data, words):
 # Names ---------------------------------------------------------------------------------------
 
 
-def test_folders_with_spaces_and_hebrew_letters_hold_all(tmp_path, monkeypatch, stand_in):
+def test_folders_with_spaces_and_hebrew_letters_hold_all(
+    tmp_path, monkeypatch, stand_in, small_table
+):
     folder = tmp_path / "שיעורי בית 1 (סופי)"
-    (file,) = RESOURCES["grocery"].files
-    for name, content in {
-        "digits-0.gz": CONTENT + b"\0",
-        "digits-1.gz": CONTENT + b"\1",
-        "vgg16.pth": CONTENT,
-        "birds.jpg": CONTENT + b"birds",
-        "dogs.jpg": CONTENT + b"dogs",
-        file.name: archive(GOOD),
-    }.items():
+    for name, content in small_table.items():
         put(folder / "ה mirror", name, content)
     monkeypatch.setenv("HW1_MIRROR", str(folder / "ה mirror"))
     monkeypatch.setenv("HW1_DATA", str(folder / "נתונים"))

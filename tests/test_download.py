@@ -51,10 +51,10 @@ def test_mirror_below_a_path_in_hebrew_is_downloaded(mirror, monkeypatch):
 
 def test_what_a_mirror_lacks_comes_from_upstream(mirror, monkeypatch):
     for i, where in enumerate(("", "upstream/")):
-        mirror.files[f"{where}digits-{i}.gz"] = CONTENT + bytes([i])
+        mirror.files[f"{where}mnist-{i}.gz"] = CONTENT + bytes([i])
     files = [
         a_file(name, CONTENT + bytes([i]), f"{mirror.url}/upstream/{name}")
-        for i, name in enumerate(("digits-0.gz", "digits-1.gz"))
+        for i, name in enumerate(("mnist-0.gz", "mnist-1.gz"))
     ]
     set_files(monkeypatch, "mnist", *files)
     source = obtain("mnist")

@@ -44,6 +44,10 @@ def test_one_hot_agrees_with_torch(labels):
     assert_close(one_hot(labels, 10), F.one_hot(labels, 10).float())
 
 
+def test_one_hot_rows_are_made_where_the_labels_are():
+    assert one_hot(torch.zeros(3, dtype=torch.int64, device="meta"), 10).device.type == "meta"
+
+
 @pytest.mark.parametrize("labels", [[0, 10], [-1, 2], [0.0, 1.0]])
 def test_one_hot_says_which_labels_do_not_fit(labels):
     with pytest.raises(ValueError, match=r"labels must be int64.*0\.\.9"):

@@ -1,6 +1,7 @@
 """Figures: what they hold, that none is shown by itself, and the known faults of such plots."""
 
 from itertools import pairwise
+from typing import get_type_hints
 
 import pytest
 import torch
@@ -49,6 +50,12 @@ FIGURES = {
     "filters": lambda t: plots.filters(torch.randn(3, 3, 3, 3), title=t),
     "responses": lambda t: plots.responses(torch.rand(3, 5, 5), torch.randn(3, 5, 5), title=t),
 }
+
+
+def test_no_figure_is_left_out():
+    ours = [f for f in vars(plots).values() if getattr(f, "__module__", "") == plots.__name__]
+    drawing = {f.__name__ for f in ours if get_type_hints(f).get("return") is Figure}
+    assert {n for n in drawing if not n.startswith("_")} - {"mark_epoch"} == FIGURES.keys()
 
 
 @pytest.mark.parametrize("name", FIGURES)

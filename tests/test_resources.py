@@ -33,11 +33,11 @@ def test_mirror_folder_is_copied_verified_and_found_in_data_next_time(
     data_folder, tmp_path, monkeypatch
 ):
     for i in range(2):
-        put(tmp_path, f"digits-{i}.gz", CONTENT + bytes([i]))
+        put(tmp_path, f"mnist-{i}.gz", CONTENT + bytes([i]))
     monkeypatch.setenv("HW1_MIRROR", str(tmp_path))
     first = obtain("mnist")
     assert (first.origin, first.stand_in) == ("mirror", False)
-    assert (first.path / "digits-1.gz").read_bytes() == CONTENT + b"\x01"
+    assert (first.path / "mnist-1.gz").read_bytes() == CONTENT + b"\x01"
     monkeypatch.delenv("HW1_MIRROR")
     assert obtain("mnist").origin == "data"
     assert not left_over(data_folder)

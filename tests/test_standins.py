@@ -7,6 +7,7 @@ import torch
 from torchvision.models import vgg16
 
 from hw1lib.datasets import grocery, mnist, standins
+from hw1lib.datasets.resources import PROJECT_ROOT, RESOURCES
 from hw1lib.datasets.vgg16 import first_filters
 
 
@@ -18,7 +19,18 @@ def digests(folder):
     }
 
 
-@pytest.mark.parametrize("name", ["mnist", "grocery", "photos"])
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=lambda r: r.name)
+def test_every_resource_can_be_drawn_and_data_readme_tells_where_to_get_it(resource):
+    assert resource.name in standins._MAKERS
+    page = (PROJECT_ROOT / "data" / "README.md").read_text("utf-8")
+    for file in resource.files:
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{file.name}` |")]
+        assert file.size is None or f"{file.size:,}".replace(",", " ") in row
+        assert file.checksum.partition(":")[2] in row
+        assert f"<{file.urls[0]}>" in row
+
+
+@pytest.mark.parametrize("name", RESOURCES.keys() - {"vgg16"})
 def test_stand_in_is_the_same_every_time(name, stand_in, tmp_path):
     again = standins.make(name, tmp_path)
     assert digests(again) == digests(stand_in(name))

@@ -185,6 +185,11 @@ def test_history_adds_up_the_time():
     assert History("run", [record(1, 0.5), record(2, 0.9)]).seconds == 4.0
 
 
+def test_final_figures_are_those_of_the_last_epoch():
+    history = History("run", [record(1, 0.5), record(2, 0.9), record(3, 0.7)])
+    assert history.final("val").accuracy == 0.7
+
+
 def test_history_comes_back_from_plain_data_as_it_was():
     history = History("run", [record(1, 0.5), record(4, 0.9)])
     found = History("")
@@ -212,18 +217,32 @@ def test_progress_reckons_the_time_left_from_the_epochs_since_the_record_before(
     assert capsys.readouterr().out.endswith("· 80 s left\n")
 
 
+def test_progress_shows_running_figures_only_where_there_are_no_others(capsys):
+    both, alone = Metrics(1.0, 0.25, 10), Metrics(2.0, 0.5, 10)
+    show = Progress("CNN", 3)
+    show(EpochRecord(1, 2.0, 0.1, {"running": alone, "val": both}))
+    show(EpochRecord(2, 2.0, 0.1, {"running": alone}))
+    first, second = capsys.readouterr().out.splitlines()
+    assert "· val loss 1.000, accuracy 25.0% ·" in first
+    assert "running" not in first
+    assert "· running loss 2.000, accuracy 50.0% ·" in second
+
+
 def test_progress_in_a_notebook_is_shown_at_its_first_record_whichever_that_is(monkeypatch):
     shown = []
     monkeypatch.setattr(progress, "get_ipython", lambda: True)
-    monkeypatch.setattr(progress, "display", lambda data, **_: shown.append(("new", data)))
-    monkeypatch.setattr(
-        progress, "update_display", lambda data, **_: shown.append(("same", data))
-    )
+    for how in ("display", "update_display"):
+        note = lambda data, *, how=how, **options: shown.append((how, data, options))  # noqa: E731
+        monkeypatch.setattr(progress, how, note)
     show = Progress("CNN", 30)
     for epoch in (10, 20, 30):
         show(record(epoch, 0.25))
-    assert [how for how, _ in shown] == ["new", "same", "same"]
+    assert [how for how, *_ in shown] == ["display", "update_display", "update_display"]
     assert shown[2][1]["text/plain"].startswith("CNN · epoch 30/30 · ")
+    (line,) = {options["display_id"] for *_, options in shown}
+    for *_, options in shown:
+        marked = {"hw1_progress": True}
+        assert options == {"raw": True, "display_id": line, "metadata": marked}
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, None])

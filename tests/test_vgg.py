@@ -50,6 +50,7 @@ def small(monkeypatch):
 
     def build(*, weights, progress):
         assert weights is VGG16_Weights.IMAGENET1K_V1
+        assert not progress, "a bar for a file that is there already"
         model = SmallVGG()
         model.load_state_dict(weights.get_state_dict(progress=progress, check_hash=True))
         return model

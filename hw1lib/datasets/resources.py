@@ -238,7 +238,7 @@ def obtain(name: str) -> Source:
         return _stand_in(resource, _ledger().recall(f"missing {name}") or on_request)
     try:
         with _unwritable(resource):
-            return _FINDERS[name](resource)
+            return _FINDERS.get(name, _find_files)(resource)
     except ResourceError as error:
         if asked == "never":
             raise
@@ -270,7 +270,7 @@ def _stand_in(resource: Resource, reason: str, *, keep_own: bool = True) -> Sour
     return Source(resource.name, resource.title, path, "stand-in", True, reason)
 
 
-# Finding the real thing, one function per shape of resource. ---------------------------------
+# Finding the real thing: plain files in a folder, and those that are found otherwise. ---------
 
 
 def _find_files(resource: Resource) -> Source:
@@ -331,12 +331,7 @@ def _find_photos(resource: Resource) -> Source:
     return _found(resource, data_folder(), origins)
 
 
-_FINDERS = {
-    "mnist": _find_files,
-    "grocery": _find_grocery,
-    "photos": _find_photos,
-    "vgg16": _find_vgg16,
-}
+_FINDERS = {"grocery": _find_grocery, "photos": _find_photos, "vgg16": _find_vgg16}
 
 
 def _found(resource: Resource, path: Path, origins: list[str]) -> Source:

@@ -27,7 +27,7 @@ def make(name: str, folder: Path) -> Path:
     """Make the stand-in of a resource, unless it is there already.
 
     Args:
-        name: "mnist", "grocery", "photos" or "vgg16".
+        name: of the resource.
         folder: where stand-ins live; this one gets a folder of its own in it.
 
     Returns:

@@ -133,9 +133,9 @@ def _lines(text: str) -> Iterator[tuple[str, str | None]]:
         fence = _FENCE.match(line)
         if not mark and fence:
             mark, language = fence[1], fence[2]
-            yield "\n", language
+            yield line, language
         elif mark and fence and fence[1].startswith(mark):
-            yield "\n", language
+            yield line, language
             mark, language = "", None
         else:
             yield line, language
@@ -143,11 +143,12 @@ def _lines(text: str) -> Iterator[tuple[str, str | None]]:
 
 def _add_prose(section: Section, text: str, cell: str) -> None:
     for language, block in groupby(_lines(text), key=lambda pair: pair[1]):
-        words = "".join(line for line, _ in block)
+        lines = [line for line, _ in block]
         if language is None:
-            section.prose.append(_RESTATED.sub("", words))
+            section.prose.append(_RESTATED.sub("", "".join(lines)))
         elif language in ("python", "py"):
-            section.shown.append((cell, words))
+            source = "".join("\n" if _FENCE.match(line) else line for line in lines)
+            section.shown.append((cell, source))
 
 
 def _add_output(section: Section, output: NotebookNode, cell: str) -> None:

@@ -114,8 +114,9 @@ def headline(report: Report) -> str:
     return f"{printable(report.name)}: {said}{found}; checked in {report.seconds:.1f} s"
 
 
-def screen(report: Report, width: int = 80, lines: int = _SCREEN) -> Iterator[str]:
-    """Verdict, figures and findings of one submission, in at most `lines` lines or so."""
+def screen(report: Report, width: int = 80) -> Iterator[str]:
+    """Verdict, figures and findings of one submission, in as many lines as a screen has."""
+    lines = _SCREEN
     yield headline(report)
     if figures := ", ".join(_figures(report)):
         yield f"  {figures}"

@@ -37,7 +37,9 @@ def lay_out(rows: Sequence[Tag], convert: Callable[[Tag], dict], max_rows: int) 
         shown = clip(cells, index, start, stop)
         if len(parts) > 1:
             blocks.append(
-                note(f"Columns {start + 1 - index} to {stop - index} of {width - index}:")
+                note(
+                    f"Columns {max(start - index, 0) + 1} to {stop - index} of {width - index}:"
+                )
             )
         columns = index + stop - start if start else stop
         numeric = numeric_columns(shown, columns, head)

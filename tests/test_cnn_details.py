@@ -1,0 +1,451 @@
+"""What the CNN's parts promise in detail; tests/test_cnn.py tells the whole story."""
+
+import math
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from hw1lib.cnn import analysis, augment, model, results
+from hw1lib.cnn.learner import BestEpoch, CNNLearner
+from hw1lib.history import EpochRecord, History, Metrics
+from hw1lib.training import set_seed
+from tests.test_cnn import COARSE_OF, LAYOUT, TINY, split
+
+STILL = augment.Augmentation(area=(1.0, 1.0), aspect=1.0, rotation=0, light=0, tint=0)
+
+# Augmentation. -------------------------------------------------------------------------------
+
+
+def sides(how, count=400):
+    """Width and height of what each view shows, in shares of the photo's; drawn upright."""
+    set_seed(0)
+    maps = augment._views(count, replace(how, rotation=0))
+    return maps[:, 0, 0].abs(), maps[:, 1, 1], maps[:, :, 2]
+
+
+def test_half_of_the_photos_are_mirrored():
+    set_seed(0)
+    maps = augment._views(1000, STILL)
+    assert 440 < (maps[:, 0, 0] < 0).sum() < 560
+    assert_close(maps[:, 0, 0].abs(), torch.ones(1000))
+
+
+def test_views_keep_to_the_limits_of_area_and_aspect_and_come_near_them():
+    width, height, _ = sides(replace(STILL, area=(0.25, 1.5), aspect=1.2))
+    area, aspect = width * height, width / height
+    assert 0.25 - 1e-6 <= area.min() < 0.3
+    assert 1.4 < area.max() <= 1.5 + 1e-6
+    assert 1 / 1.2 - 1e-6 <= aspect.min() < 0.86
+    assert 1.17 < aspect.max() <= 1.2 + 1e-6
+
+
+@pytest.mark.parametrize(("area", "greatest"), [((0.5, 1.0), 1.0), ((1.0, 1.44), 1.2)])
+def test_no_side_is_longer_than_that_of_the_largest_square(area, greatest):
+    width, height, _ = sides(replace(STILL, area=area, aspect=2.0))
+    assert max(width.max(), height.max()) == pytest.approx(greatest)
+
+
+def test_a_part_of_a_photo_may_lie_anywhere_in_it_and_never_beyond():
+    width, height, places = sides(replace(STILL, area=(0.25, 0.25)))
+    for side, place in zip((width, height), places.T, strict=True):
+        assert_close(side, torch.full((400,), 0.5))
+        assert -0.5 <= place.min() < -0.45
+        assert 0.45 < place.max() <= 0.5
+
+
+def test_photos_are_turned_as_rigid_bodies_both_ways():
+    set_seed(0)
+    maps = augment._views(400, replace(STILL, rotation=90.0))[:, :, :2]
+    assert_close(maps @ maps.mT, torch.eye(2).expand(400, 2, 2))
+    angle = torch.rad2deg(torch.asin(maps[:, 0, 1]))
+    assert angle.min() < -85
+    assert angle.max() > 85
+
+
+def test_light_changes_brightness_contrast_and_saturation_each_by_its_own():
+    set_seed(0)
+    scale, matrix, contrast = augment._lights(300, replace(STILL, light=0.4))
+    assert_close(scale, scale[:, :1].expand(300, 3, 1))  # no tint
+    saturation = (matrix[:, 0, 0] - matrix[:, 0, 1]) / contrast[:, 0, 0]
+    for factor in (scale[:, 0, 0], contrast[:, 0, 0], saturation):
+        assert 0.6 <= factor.min() < 0.62
+        assert 1.38 < factor.max() <= 1.4
+    assert_close(matrix.sum(2), contrast[:, :, 0].expand(300, 3))  # grey stays grey
+    drawn = torch.stack([scale[:, 0, 0], contrast[:, 0, 0], saturation])
+    assert torch.corrcoef(drawn).triu(1).abs().max() < 0.2
+
+
+def test_tint_scales_each_colour_by_its_own():
+    set_seed(0)
+    scale, matrix, _ = augment._lights(300, replace(STILL, tint=0.2))
+    assert_close(matrix, torch.eye(3).expand(300, 3, 3))
+    assert 0.8 <= scale.min() < 0.81
+    assert 1.19 < scale.max() <= 1.2
+    assert torch.corrcoef(scale[:, :, 0].T).triu(1).abs().max() < 0.2
+
+
+def test_contrast_is_about_the_photos_mean():
+    set_seed(0)
+    x = torch.randint(100, 150, (20, 3, 12, 12), dtype=torch.uint8)
+    out = augment.augment(x, 12, replace(STILL, light=0.3))
+    brightness = out.mean((1, 2, 3)) / x.float().mean((1, 2, 3))
+    assert 0.7 - 1e-3 < brightness.min() < brightness.max() < 1.3 + 1e-3
+
+
+def test_a_photo_shown_smaller_leaves_no_dark_edges():
+    set_seed(0)
+    x = torch.full((20, 3, 16, 16), 200, dtype=torch.uint8)
+    out = augment.augment(x, 16, replace(STILL, area=(4.0, 4.0), rotation=45))
+    assert_close(out, torch.full_like(out, 200))
+
+
+def test_resizing_smooths_and_leaves_a_photo_of_that_size_as_it_is():
+    checks = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 255
+    x = checks.to(torch.uint8).expand(1, 3, 32, 32)
+    assert torch.equal(augment.resize(x, 32), x.float())
+    small = augment.resize(x, 8)[:, :, 1:-1, 1:-1]
+    assert_close(small, torch.full_like(small, 127.5), atol=20, rtol=0)
+
+
+def test_cutmix_leaves_the_last_of_an_odd_batch_as_it_is():
+    set_seed(1)
+    x = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 3, 40, 40).contiguous()
+    mixed, order, _ = augment.cutmix(x.clone())
+    assert order.tolist() == [1, 0, 3, 2, 4]
+    assert torch.equal(mixed[4], x[4])
+
+
+def test_cutmix_reaches_every_place_of_the_photo():
+    set_seed(1)
+    x = torch.arange(2.0).view(2, 1, 1, 1).expand(2, 3, 20, 20).contiguous()
+    changed = sum((augment.cutmix(x.clone())[0] != x)[0, 0].int() for _ in range(300))
+    assert changed.min() > 0
+
+
+# The network. --------------------------------------------------------------------------------
+
+
+def test_network_is_built_as_its_layout_says():
+    layout = model.Layout(((4, 5), (6,)), stem=5, stride=2, head=7)
+    found = [
+        (layer.name, layer.shape)
+        for layer in model.layers(model.GroceryNet(layout, COARSE_OF), 32)
+        if layer.name.startswith(("Conv", "Max", "Lin"))
+    ]
+    assert found == [
+        ("Conv2d 5 x 5", (4, 16, 16)),
+        ("Conv2d 3 x 3", (5, 16, 16)),
+        ("MaxPool2d 2 x 2", (5, 8, 8)),
+        ("Conv2d 3 x 3", (6, 8, 8)),
+        ("Conv2d 1 x 1", (7, 8, 8)),
+        ("Linear", (3,)),
+    ]
+
+
+def test_inverted_residuals_widen_go_channel_by_channel_and_add_the_input_where_it_fits():
+    layout = model.Layout(((4, 4), (6,)), expansion=2)
+    net = model.GroceryNet(layout, COARSE_OF)
+    blocks = [block for block in net.modules() if isinstance(block, model.InvertedResidual)]
+    assert [block.residual for block in blocks] == [True, False]
+    wide, deep, narrow = (m for m in blocks[1].modules() if isinstance(m, torch.nn.Conv2d))
+    assert (wide.out_channels, deep.groups, narrow.out_channels) == (8, 8, 6)
+    assert not any(
+        m.bias is not None for m in net.features.modules() if isinstance(m, torch.nn.Conv2d)
+    )
+    x = torch.randn(2, 4, 8, 8)
+    block = blocks[0].eval()
+    assert_close(block(x), x + block.block(x))
+    pools = [layer.shape for layer in model.layers(net, 32) if "MaxPool" in layer.name]
+    assert pools == [(4, 8, 8)]
+
+
+def test_photos_are_normalised_by_the_training_photos_mean_and_deviation():
+    net = model.GroceryNet(LAYOUT, COARSE_OF).eval()
+    seen = []
+    net.features.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    mean, std = torch.tensor(model.MEAN) * 255, torch.tensor(model.STD) * 255
+    net.embed(torch.stack([mean, mean + std]).view(2, 3, 1, 1).expand(2, 3, 8, 8))
+    assert_close(seen[0][0], torch.zeros(3, 8, 8), atol=1e-5, rtol=0)
+    assert_close(seen[0][1], torch.ones(3, 8, 8))
+
+
+def test_layers_leaves_a_network_in_evaluation_mode_in_it_and_takes_its_hooks_away():
+    net = model.GroceryNet(LAYOUT, COARSE_OF).eval()
+    first = model.layers(net, 16)
+    assert not net.training
+    assert model.layers(net, 16) == first
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_frozen_values_are_no_parameters():
+    net = torch.nn.Linear(3, 2)
+    net.bias.requires_grad_(False)
+    assert model.count_parameters(net) == 6
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "fast"),
+    [
+        ({}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"avx2": True}, False),
+    ],
+)
+def test_short_floats_are_taken_where_the_processor_computes_with_them(
+    monkeypatch, capabilities, fast
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert model.bfloat16_is_fast(torch.device("cpu")) == fast
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_short_floats_are_taken_on_a_gpu_that_does_not_emulate_them(monkeypatch, native):
+    def supported(including_emulation=True):
+        return native or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert model.bfloat16_is_fast(torch.device("cuda")) == native
+    assert not model.bfloat16_is_fast(torch.device("mps"))
+
+
+# The learner. --------------------------------------------------------------------------------
+
+
+def learner_for(**changes):
+    set_seed(0)
+    recipe = replace(TINY, augmentation=STILL, **changes)
+    return CNNLearner(model.GroceryNet(LAYOUT, COARSE_OF), recipe, steps_per_epoch=3)
+
+
+def test_loss_is_smoothed_and_meant_over_the_batch():
+    learner = learner_for(cutmix=0.0, label_smoothing=0.2)
+    x, y = split(8).images, split(8).fine_labels
+    set_seed(5)
+    looks = augment.augment(x, 8, STILL)
+    net = learner.model.train()
+    F.cross_entropy(net(looks), y, label_smoothing=0.2).backward()
+    expected = net.classifier.weight.grad.clone()
+    set_seed(5)
+    learner.train_batch(x, y)
+    assert_close(net.classifier.weight.grad, expected, atol=1e-5, rtol=1e-3)
+
+
+def test_reported_figures_are_coarse_without_smoothing_and_from_before_the_step():
+    learner = learner_for(cutmix=0.0, label_smoothing=0.5)
+    x, y = split(8).images, split(8).fine_labels
+    set_seed(5)
+    with torch.no_grad():
+        logits = learner.model.train()(augment.augment(x, 8, STILL))
+    coarse = learner.model.coarse(logits)
+    labels = torch.tensor(COARSE_OF)[y]
+    set_seed(5)
+    loss_sum, correct, count = learner.train_batch(x, y)
+    assert loss_sum == pytest.approx(
+        F.nll_loss(coarse, labels, reduction="sum").item(), rel=1e-3
+    )
+    assert (correct, count) == ((coarse.argmax(1) == labels).sum(), 8)
+    assert [type(n) for n in (correct, count)] == [int, int]
+
+
+def test_labels_are_mixed_as_the_photos_are(monkeypatch):
+    learner = learner_for(cutmix=1.0, label_smoothing=0.0)
+    order, share = torch.tensor([1, 0]), 0.25
+    monkeypatch.setattr("hw1lib.cnn.learner.cutmix", lambda x: (x, order, share))
+    x, y = split(2).images, torch.tensor([0, 2])
+    set_seed(5)
+    net = learner.model.train()
+    logits = net(augment.augment(x, 8, STILL))
+    targets = torch.tensor([[0.75, 0, 0.25], [0.25, 0, 0.75]])
+    F.cross_entropy(logits, targets).backward()
+    expected = net.classifier.bias.grad.clone()
+    set_seed(5)
+    learner.train_batch(x, y)
+    assert_close(net.classifier.bias.grad, expected, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("muon_lr", [None, 0.02])
+def test_each_weight_has_one_optimiser_and_only_matrices_and_filters_decay(muon_lr):
+    learner = learner_for(muon_lr=muon_lr, weight_decay=0.1)
+    filters = [p for p in learner.model.parameters() if p.ndim == 4]
+    adam, *muon = learner._optimizers
+    assert len(muon) == (muon_lr is not None)
+    decayed, free = adam.param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+    assert all(p.ndim == 1 for p in free["params"])
+    by_adam = {id(p) for p in decayed["params"]}
+    assert by_adam == {
+        id(p)
+        for p in learner.model.parameters()
+        if p.ndim == 2 or (p.ndim == 4 and muon_lr is None)
+    }
+    if muon:
+        assert muon[0].defaults["weight_decay"] == 0.1
+        assert sum(p.numel() for p in muon[0].param_groups[0]["params"]) == sum(
+            p.numel() for p in filters
+        )
+
+
+def test_filters_of_a_single_channel_are_left_to_adamw():
+    set_seed(0)
+    layout = model.Layout(((4,), (4,)), stem=3, stride=1, expansion=2)
+    net = model.GroceryNet(layout, COARSE_OF)
+    adam, muon = CNNLearner(net, TINY, steps_per_epoch=3)._optimizers
+    shapes = [p.shape for p in adam.param_groups[0]["params"]]
+    assert (8, 1, 3, 3) in shapes
+    assert all(p.shape[1] > 1 for p in muon.param_groups[0]["params"])
+
+
+def test_rate_is_highest_where_the_warm_up_ends():
+    learner = learner_for(num_epochs=10, warm_up=0.4, lr=0.5)
+    x, y = split(8).images, split(8).fine_labels
+    rates = []
+    for _ in range(30):
+        rates.append(learner.lr)
+        learner.train_batch(x, y)
+    assert max(rates) == pytest.approx(0.5, rel=0.01)
+    assert rates.index(max(rates)) in (11, 12)
+    assert learner.lr < min(rates)
+
+
+def test_averaged_weights_follow_by_the_decay_of_each_step():
+    learner = learner_for(ema_decay=0.75)
+    before = learner.averaged.module.classifier.bias.detach().clone()
+    learner.train_batch(split(8).images, split(8).fine_labels)
+    first = learner.model.classifier.bias.detach().clone()
+    learner.train_batch(split(8).images, split(8).fine_labels)
+    second = learner.model.classifier.bias.detach()
+    assert not torch.equal(before, first)
+    found = learner.averaged.module.classifier.bias.detach()
+    assert_close(found, 0.75 * first + 0.25 * second)
+
+
+def test_a_learner_goes_on_from_its_state_as_if_it_had_never_stopped():
+    x, y = split(8).images, split(8).fine_labels
+    first, second = learner_for(), learner_for()
+    first.train_batch(x, y)
+    second.load_state_dict(deepcopy(first.state_dict()))
+    assert second.lr == first.lr
+    for learner in (first, second):
+        set_seed(9)
+        learner.train_batch(x, y)
+    for name, tensor in first.averaged.state_dict().items():
+        assert torch.equal(tensor, second.averaged.state_dict()[name])
+
+
+def test_best_epoch_goes_on_from_its_state():
+    learner = learner_for()
+    best, resumed = BestEpoch(learner, "val"), BestEpoch(learner, "val")
+    assert (best.epoch, best.metrics.count) == (0, 0)
+    best(EpochRecord(4, 1.0, 0.1, {"val": Metrics(9.0, 0.0, 10)}))
+    assert best.epoch == 4, "the first epoch is the best so far, however bad"
+    resumed.load_state_dict(best.state_dict())
+    assert (resumed.epoch, resumed.metrics) == (4, best.metrics)
+    expected = learner.predict(split(8).images)
+    with torch.no_grad():
+        learner.averaged.module.classifier.bias.add_(torch.arange(3.0))
+    resumed.restore()
+    assert torch.equal(learner.predict(split(8).images), expected)
+
+
+# What is made of the predictions. ------------------------------------------------------------
+
+
+def test_confusion_matrix_has_a_row_and_a_column_for_every_class():
+    found = analysis.confusion_matrix(torch.tensor([0]), torch.tensor([1]), 4)
+    assert found.shape == (4, 4)
+    assert (found[1, 0], found.sum()) == (1, 1)
+
+
+def test_calibration_has_ten_bins_unless_told_and_an_edge_belongs_to_the_bin_above():
+    found = analysis.calibration(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([0]))
+    assert found.count.tolist() == [0] * 5 + [1] + [0] * 4
+    assert found.accuracy[5] == 1
+    assert found.error == pytest.approx(0.5)
+
+
+def test_class_activation_map_weighs_the_fine_classes_by_their_probability():
+    net = model.GroceryNet(model.Layout(((2,),), stem=1, stride=1), COARSE_OF).eval()
+    with torch.no_grad():
+        net.features[0][0].weight.zero_()
+        net.features[0][0].weight[0, 0], net.features[0][0].weight[1, 1] = 1.0, 1.0
+        net.classifier.weight.copy_(torch.tensor([[0.0, 0], [1, 0], [0, 1]]))
+        net.classifier.bias.copy_(torch.tensor([9.0, math.log(3), 0.0]))
+    images = torch.full((1, 3, 8, 8), 0, dtype=torch.uint8)
+    images[0, 0, 0, 0], images[0, 1, 7, 7] = 255, 255  # red and green: fine classes 1 and 2
+    (found,) = analysis.class_activation_maps(net.train(), images, torch.tensor([1]))
+    assert not net.training
+    assert found[0, 0] == found.max() == 1
+    assert 0.2 < found[7, 7] < 0.6
+    assert found[3, 3] == found.min() == 0
+
+
+# Results. ------------------------------------------------------------------------------------
+
+
+def a_result(seed, accuracy, recipe="full"):
+    records = [EpochRecord(1, 30.0, 0.1, {"val": Metrics(1 / 3, 2 / 3, 3)})]
+    return results.Result(
+        recipe=recipe,
+        seed=seed,
+        parameters=95129,
+        best_epoch=7,
+        seconds=90.0,
+        val_accuracy=0.75,
+        test_accuracy=accuracy,
+        test_accuracy_plain=0.5,
+        history=results._rounded(History("run", records).state_dict()),
+        setting={},
+    )
+
+
+def test_table_has_a_line_a_run_and_mean_and_deviation_of_several_of_a_recipe():
+    runs = [a_result(1, 0.8), a_result(2, 0.9), a_result(1, 0.7, "draft")]
+    lines = [line.split() for line in results.table(runs).splitlines()]
+    assert lines == [
+        [
+            "recipe",
+            "seed",
+            "validation",
+            "%",
+            "test",
+            "%",
+            "one",
+            "look",
+            "%",
+            "best",
+            "epoch",
+            "min",
+        ],
+        ["full", "1", "75.00", "80.00", "50.00", "7", "1.50"],
+        ["full", "2", "75.00", "90.00", "50.00", "7", "1.50"],
+        ["mean", "75.00", "85.00", "50.00", "1.50"],
+        ["std.", "deviation", "0.00", "7.07", "0.00", "0.00"],
+        ["draft", "1", "75.00", "70.00", "50.00", "7", "1.50"],
+    ]
+
+
+def test_figures_are_kept_to_five_digits(tmp_path):
+    results.add(tmp_path / "r.json", [a_result(1, 0.8)])
+    text = (tmp_path / "r.json").read_text()
+    assert '"loss": 0.33333,' in text
+    assert '"count": 3' in text
+    assert text.endswith("]\n")
+
+
+def test_setting_names_what_times_depend_on(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    found = results.setting()
+    assert list(found) == [
+        *("processor", "cores", "device", "ranks", "threads", "bfloat16", "system"),
+        *("python", "torch"),
+    ]
+    assert (found["device"], found["ranks"], found["cores"]) == ("cpu", 1, 0)
+    assert found["bfloat16"] is False
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a GPU, {device}")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert results.setting(torch.device("cuda:1"))["device"] == "a GPU, cuda:1"

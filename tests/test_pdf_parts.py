@@ -1,0 +1,488 @@
+"""The exporter's parts by themselves: markdown, tables, lines of text, images."""
+
+import base64
+import io
+import types
+
+import pytest
+from bs4 import BeautifulSoup
+from ipython_pygments_lexers import IPythonLexer
+from PIL import Image
+from pygments.token import Token
+
+from hw1lib.submission.pdf import images, markdown, runs, tables
+from hw1lib.submission.pdf.images import ImageError, Images, Placed
+from hw1lib.submission.pdf.markdown import Math, Page
+from tests.pdf_samples import SVG, picture
+
+# Markdown. -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "formulas"),
+    [
+        ("a $x$ b", "a M0e b", [("x", False)]),
+        ("$$x$$ and $y$", "M0e and M1e", [("x", True), ("y", False)]),
+        ("\\\\(x\\\\) \\\\[y\\\\]", "M0e M1e", [("x", False), ("y", True)]),
+        (
+            "\\begin{align*}x\\end{align*}!",
+            "M0e!",
+            [("\\begin{align*}x\\end{align*}", True)],
+        ),
+        ("see \\eqref{a}", "see M0e", [("\\eqref{a}", False)]),
+        ("$\\text{a $ b}$", "M0e", [("\\text{a $ b}", False)]),
+        ("$a\\$b$", "M0e", [("a\\$b", False)]),
+        ("$a\r\nb$", "M0e", [("a\nb", False)]),
+        ("costs $5", "costs $5", []),
+        ("$ $ empty", "$ $ empty", []),
+        ("$a\n \nb$", "$a\n \nb$", []),
+        ("\\$5 and `$x$`", "\\$5 and `$x$`", []),
+        ("```\n$x$\n```\n$y$", "```\n$x$\n```\nM0e", [("y", False)]),
+    ],
+)
+def test_formulas_are_taken_out_as_jupyterlab_does(text, words, formulas):
+    assert markdown.take_math(text, "M") == (words, [Math(*formula) for formula in formulas])
+
+
+def test_a_formula_s_place_cannot_be_forged():
+    assert markdown.unused_word(["a"]) == "formula0n"
+    assert markdown.unused_word(["formula1n", "formula0n"]) == "formula2n"
+
+
+def test_a_page_gives_its_formulas_back_where_they_stood():
+    page = Page("", "M", [Math("x", False), Math("y", True)])
+    assert list(page.split("aM1eM0e")) == ["a", Math("y", True), Math("x", False)]
+    assert page.plain("aM1e b") == "a$y$ b"
+
+
+def test_pandoc_is_not_started_for_nothing_and_its_errors_are_passed_on(monkeypatch):
+    monkeypatch.setattr(markdown.pypandoc, "get_pandoc_path", lambda: "/bin/false")
+    assert markdown.run_pandoc(["", ""]) == ["", ""]
+    with pytest.raises(markdown.MarkdownError, match="pandoc failed"):
+        markdown.run_pandoc(["", "text"])
+
+
+# Tables. -------------------------------------------------------------------------------------
+
+
+def rows(html):
+    return tables.own_rows(BeautifulSoup(f"<table>{html}</table>", "html.parser").table)
+
+
+def lines(*cells, kind="td"):
+    """A row of such cells."""
+    return f"<tr>{''.join(f'<{kind}>{cell}</{kind}>' for cell in cells)}</tr>"
+
+
+def grid(html):
+    return tables.on_grid(rows(html), lambda tag: {"text": tag.get_text()})
+
+
+@pytest.mark.parametrize(
+    ("html", "count"),
+    [
+        (f"<thead>{lines('a')}{lines('b')}</thead>{lines('c')}", 2),
+        (lines("a", "b", kind="th") + lines("c", "d"), 1),
+        (lines("a", kind="th") + lines("b", kind="th") + lines("c"), 1),
+        (lines("a", kind="th"), 0),
+        (lines("a") + lines("b"), 0),
+        ("<tr><th>a</th><td>b</td></tr>" + lines("c", "d"), 0),
+        ("<tr></tr>" + lines("c"), 0),
+        ("", 0),
+    ],
+)
+def test_header_is_thead_or_a_first_row_of_th_unless_nothing_else_is_there(html, count):
+    assert tables.header_rows(rows(html)) == count
+
+
+@pytest.mark.parametrize(("body", "kept"), [(10, 10), (11, 10)])
+def test_a_long_table_keeps_its_first_and_last_rows_and_says_how_many_are_cut(body, kept):
+    html = lines("head", kind="th") + "".join(lines(f"r{i}") for i in range(body))
+    found = [row.get_text() for row in tables.kept_rows(rows(html), 10)]
+    first, last = [f"r{i}" for i in range(8)], [f"r{body - 2}", f"r{body - 1}"]
+    assert found == ["head", *first, *last][: kept + 1]
+    blocks = tables.lay_out(rows(html), lambda tag: {}, 10)
+    assert blocks[0]["rows"] == kept + 1
+    notes = [block["c"] for block in blocks if block["t"] == "note"]
+    assert notes == [["1 of 11 rows are cut; the notebook has all."]] * (body - kept)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("3", 3), (" 2 ", 2), ("0", 1), ("-1", 1), ("x", 1), ("99999", 500), ("100000", 1)],
+)
+def test_a_span_is_between_one_and_the_limit(written, meant):
+    (row,) = rows(f"<tr><td colspan='{written}'>a</td></tr>")
+    (cell,) = tables.row_cells(row)
+    assert tables.span(cell, "colspan", 1000) == meant
+    assert tables.span(cell, "colspan", 2) == min(meant, 2)
+    assert tables.span(cell, "rowspan", 9) == 1
+
+
+def test_cells_find_their_place_beside_those_that_span_rows_and_columns():
+    cells, width, index = grid(
+        "<tr><td rowspan=2>a</td><td colspan=2>b</td></tr>"
+        "<tr><td>c</td><td rowspan=9>d</td></tr>"
+        "<tr><td colspan=3>e</td></tr>"
+    )
+    places = {cell["text"]: (cell["x"], cell["y"], cell["cs"], cell["rs"]) for cell in cells}
+    assert places == {
+        "a": (0, 0, 1, 2),
+        "b": (1, 0, 2, 1),
+        "c": (1, 1, 1, 1),
+        "d": (2, 1, 1, 2),
+        "e": (0, 2, 2, 1),  # d is in the way
+    }
+    assert (width, index) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("html", "index"),
+    [
+        ("<tr><th>a</th><th>b</th><td>c</td></tr><tr><th>d</th><td>e</td><td>f</td></tr>", 1),
+        ("<tr><th>a</th><td>b</td><th>c</th></tr>", 1),
+        ("<thead><tr><th>a</th><th>b</th></tr></thead><tr><th>c</th><td>d</td></tr>", 1),
+        ("<tr><th>a</th><th>b</th></tr>", 0),
+        ("<tr><td>a</td><th>b</th></tr>", 0),
+        ("", 0),
+    ],
+)
+def test_index_columns_are_those_of_th_at_the_left_of_every_row(html, index):
+    assert grid(html)[2] == index
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("two  words", (9, 5, False)),
+        ("", (0, 0, False)),
+        ("1,234.5", (7, 7, True)),
+        ("−3e-05", (6, 6, True)),
+        ("12 %", (4, 2, True)),
+        ("nan", (3, 3, True)),
+        ("1a", (2, 2, False)),
+    ],
+)
+def test_a_cell_is_as_long_as_its_text_and_may_be_a_number(text, found):
+    (row,) = rows(lines(text))
+    assert tables.extent(tables.row_cells(row)[0]) == found
+
+
+def test_a_column_is_numeric_if_more_than_two_thirds_of_its_body_are_numbers():
+    html = lines("head", "head", "head", kind="th") + "".join(
+        lines(*row) for row in [("1", "1", "1"), ("2", "2", ""), ("3", "x", "x"), ("x", "", "")]
+    )
+    cells, width, _ = grid(html)
+    assert tables.numeric_columns(cells, width, 1) == [True, False, False]
+
+
+def table_of(columns, text, *, index=False):
+    first = f"<th>{text}</th>" if index else f"<td>{text}</td>"
+    others = f"<td>{text}</td>" * (columns - 1)
+    return grid(f"<tr>{first}{others}</tr>")
+
+
+@pytest.mark.parametrize(
+    ("columns", "text", "index", "parts"),
+    [
+        (8, "x" * 10, False, [(0, 8)]),  # 10 characters and a gap of 2.4 each, of 104
+        (9, "x" * 10, False, [(0, 8), (8, 9)]),
+        (9, "x y " * 20, False, [(0, 6), (6, 9)]),  # text wraps at 14
+        (3, "x" * 80, False, [(0, 2), (2, 3)]),  # a long word at 44
+        (16, "x" * 10, True, [(0, 8), (8, 15), (15, 16)]),  # each part repeats the index
+        (1, "x" * 200, False, [(0, 1)]),
+    ],
+)
+def test_columns_are_parted_where_the_page_ends(columns, text, index, parts):
+    cells, width, depth = table_of(columns, text, index=index)
+    assert depth == index
+    assert tables.split_columns(cells, width, depth) == parts
+
+
+def test_an_index_wider_than_half_the_page_is_not_reckoned_with():
+    heads = f"<th>{'x' * 44}</th>" * 2
+    cells, width, index = grid(f"<tr>{heads}{'<td>1234567890</td>' * 9}</tr>")
+    assert index == 2
+    assert tables.split_columns(cells, width, index) == [(0, 3), (3, 11)]
+
+
+def test_a_part_shows_the_index_and_its_columns_side_by_side():
+    html = "<tr><th>i</th><td>a</td><td colspan=2>b</td></tr>"
+    cells, _, index = grid(html + "<tr><th>j</th><td>c</td><td>d</td><td>e</td></tr>")
+    first, second = (
+        [(cell["text"], cell["x"], cell["cs"]) for cell in tables.clip(cells, index, *part)]
+        for part in ((0, 3), (3, 4))
+    )
+    assert first == [
+        ("i", 0, 1),
+        ("a", 1, 1),
+        ("b", 2, 1),
+        ("j", 0, 1),
+        ("c", 1, 1),
+        ("d", 2, 1),
+    ]
+    assert second == [("i", 0, 1), ("b", 1, 1), ("j", 0, 1), ("e", 1, 1)]
+
+
+def test_a_wide_table_says_which_columns_each_part_shows():
+    cells = f"<th>row</th>{'<td>1234567890</td>' * 9}"
+    blocks = tables.lay_out(rows(f"<tr>{cells}</tr>"), lambda tag: {}, 10)
+    notes = [block["c"][0] for block in blocks[::2]]
+    assert notes == ["Columns 1 to 7 of 9:", "Columns 8 to 9 of 9:"]
+    assert [block["columns"] for block in blocks[1::2]] == [8, 3]
+    assert blocks[3]["numeric"] == [False, True, True]
+
+
+def test_a_table_inside_of_a_cell_keeps_its_rows_to_itself():
+    assert len(rows(f"<tr><td><table>{lines('a')}{lines('b')}</table></td></tr>")) == 1
+
+
+def test_a_table_without_cells_leaves_nothing():
+    assert tables.lay_out(rows("<tr></tr>"), lambda tag: {}, 10) == []
+
+
+# Lines of text. ------------------------------------------------------------------------------
+
+PLAIN = types.SimpleNamespace(shown=lambda text: text)  # of fonts that show everything
+
+
+@pytest.mark.parametrize("name", ["python", "python3", "ipython", "ipython3", "py", " PY "])
+def test_python_is_highlighted_as_ipython(name):
+    assert isinstance(runs.lexer(name), IPythonLexer)
+
+
+def test_other_languages_have_their_lexer_or_none():
+    assert runs.lexer("bash").name == "Bash"
+    assert runs.lexer("no such language") is None
+    assert runs.lexer("") is None
+
+
+def test_a_token_has_the_style_of_its_nearest_relative():
+    assert runs.kind(Token.Literal.Number.Integer) == "number"
+    assert runs.kind(Token.Name.Builtin.Pseudo) == "pseudo"
+    assert runs.kind(Token.Text) == ""
+
+
+def test_source_keeps_its_lines_and_is_highlighted():
+    found = runs.source_lines("def f():\r\n\treturn 1\n\n", "python", PLAIN)
+    assert found[0][:3] == [["keyword", "def"], " ", ["def", "f"]]
+    assert (
+        "".join(run if isinstance(run, str) else run[1] for run in found[1]) == "    return 1"
+    )
+    assert len(found) == 2
+    assert runs.source_lines("a\nb", "no such language", PLAIN) == [["a"], ["b"]]
+
+
+def test_a_line_longer_than_the_longest_is_set_as_several():
+    longest = "a " * (runs.LONGEST_LINE // 2)
+    assert len(runs.terminal_lines(longest, PLAIN)) == 1
+    assert runs.terminal_lines(longest + "b", PLAIN) == [[longest], ["b"]]
+    assert runs.terminal_lines("a\tb", PLAIN) == [["a       b"]]
+
+
+def test_only_words_longer_than_the_longest_may_break():
+    word = "a" * runs.LONGEST_WORD
+    assert runs.breakable(f"{word} {word}") == f"{word} {word}"
+    assert runs.breakable(f"{word}a b") == "\u200b".join(word + "a") + " b"
+    (line,) = runs.to_lines([("", word + "a"), ("keyword", "if"), ("", " ")], PLAIN)
+    assert line[1:] == [["keyword", "\u200bi\u200bf"], " "]
+
+
+@pytest.mark.parametrize(
+    ("codes", "style"),
+    [
+        ("1;3;4;9", {"bold": True, "italic": True, "underline": True, "strike": True}),
+        ("1;3;4;9;22;24", {"italic": True, "strike": True}),
+        ("1;3;4;9;23;29", {"bold": True, "underline": True}),
+        ("1;0", {}),
+        ("1;", {}),
+        ("30", {"color": "#3e424d"}),
+        ("37", {"color": "#c5c1b4"}),
+        ("90", {"color": "#282c36"}),
+        ("97", {"color": "#a1a6b2"}),
+        ("40;31", {"background": "#3e424d", "color": "#e75c58"}),
+        ("47", {"background": "#c5c1b4"}),
+        ("100", {"background": "#282c36"}),
+        ("107", {"background": "#a1a6b2"}),
+        ("31;41;39", {"background": "#e75c58"}),
+        ("31;41;49", {"color": "#e75c58"}),
+        ("38;5;1", {"color": "#e75c58"}),
+        ("38;5;15", {"color": "#a1a6b2"}),
+        ("38;5;16", {"color": "#000000"}),
+        ("38;5;110", {"color": "#87afd7"}),
+        ("38;5;231", {"color": "#ffffff"}),
+        ("38;5;232", {"color": "#080808"}),
+        ("38;5;999", {"color": "#eeeeee"}),
+        ("48:2:1:2:999;1", {"background": "#0102ff", "bold": True}),
+        ("38;5", {}),
+        ("38", {}),
+        ("99", {}),
+    ],
+)
+def test_escape_sequences_become_styles(codes, style):
+    assert runs.ansi_runs(f"\x1b[{codes}mx") == [(style, "x")]
+
+
+def test_a_style_holds_until_the_next_escape_sequence():
+    found = runs.ansi_runs("a\x1b[31mb\x1b[1mc\x1b[0m\x1bd")
+    red = {"color": "#e75c58"}
+    assert found == [({}, "a"), (red, "b"), (red | {"bold": True}, "c"), ({}, "d")]
+
+
+# Images. -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "pixels"),
+    [
+        ("10", 10),
+        (" 1.5px ", 1.5),
+        ("72pt", 96),
+        ("1in", 96),
+        ("2.54cm", 96),
+        ("25.4mm", 96),
+        ("6pc", 96),
+        ("1e2", 100),
+        ("50%", 0),
+        ("2em", 0),
+        ("", 0),
+    ],
+)
+def test_lengths_of_drawings_are_read_in_css_pixels(written, pixels):
+    assert images.length(written) == pytest.approx(pixels)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "size"),
+    [
+        ("width='200' height='50'", (200, 50)),
+        ('viewBox="0 0 40 20"', (40, 20)),
+        ("viewBox='0,0,40,20' width='100'", (100, 50)),
+        ("viewBox='0 0 40 20' height='100'", (200, 100)),
+        ("viewBox='0 0 0 20' width='100'", (100, 75)),
+        ("viewBox='a b c d' width='100'", (100, 75)),
+        ("viewBox='0 0 40' height='75'", (100, 75)),
+        ("width='100%' viewBox='0 0 40 20'", (40, 20)),
+        ("", (300, 225)),
+    ],
+)
+def test_a_drawing_has_the_size_of_its_attributes_or_view_box(attributes, size):
+    assert images.svg_size(f"<svg {attributes}>".encode()) == pytest.approx(size)
+
+
+@pytest.mark.parametrize("drawing", ["<p>", "<svg viewBox='0 0 40 0'>"])
+def test_a_drawing_without_a_size_is_refused(drawing):
+    with pytest.raises(ImageError):
+        images.svg_size(drawing.encode())
+
+
+def test_data_addresses_and_attachments_are_decoded():
+    assert images.data_url("data:image/png;base64,YWI%3D") == (b"ab", "image/png")
+    assert images.data_url("data:,a%20b") == (b"a b", "")
+    held = {"a": {"image/png": "YWI="}, "b": {"image/svg+xml": ["<svg", ">"]}}
+    assert images.attachment("a", held) == (b"ab", "image/png")
+    assert images.attachment("b", held) == (b"<svg>", "image/svg+xml")
+    with pytest.raises(ImageError, match="address cannot be decoded"):
+        images.data_url("data:image/png;base64,a")
+    with pytest.raises(ImageError, match="attachment a cannot be decoded"):
+        images.attachment("a", {"a": {"image/png": "a"}})
+    with pytest.raises(ImageError, match="no attachment c"):
+        images.attachment("c", held)
+
+
+def test_an_image_is_written_once_and_placed_at_the_size_asked_for(tmp_path):
+    place = Images(tmp_path, None).place
+    whole = place(picture(60, 40))
+    assert whole == Placed(whole.file, 60 * images.POINTS, 40 * images.POINTS)
+    half = place(picture(60, 40), width=30)
+    assert half == Placed(whole.file, 30 * images.POINTS, 20 * images.POINTS)
+    assert [path.name for path in tmp_path.iterdir()] == [whole.file]
+    assert (tmp_path / whole.file).read_bytes() == picture(60, 40)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(None, "cannot be decoded"), (b"", "cannot be decoded"), (b"no image", "be decoded \\(")],
+)
+def test_what_is_no_image_is_refused_each_time(tmp_path, data, words):
+    found = Images(tmp_path, None)
+    for _ in range(2):
+        with pytest.raises(ImageError, match=words):
+            found.place(data)
+
+
+@pytest.mark.parametrize(
+    ("width", "mode", "kind", "kept"),
+    [
+        (4000, "L", "PNG", True),
+        (4001, "L", "PNG", False),
+        (8, "L", "JPEG", True),
+        (8, "P", "PNG", True),
+        (8, "RGBA", "WEBP", True),
+        (8, "L", "GIF", False),
+        (8, "CMYK", "JPEG", False),
+        (8, "I;16", "PNG", False),
+    ],
+)
+def test_pixels_are_embedded_as_they_are_where_typst_can_read_them(
+    tmp_path, width, mode, kind, kept
+):
+    stream = io.BytesIO()
+    Image.new(mode, (width, 8)).save(stream, kind)
+    placed = Images(tmp_path, None).raster(stream.getvalue())
+    assert (placed.width, placed.height) == (width, 8)
+    content = (tmp_path / placed.file).read_bytes()
+    assert (content == stream.getvalue()) == kept
+    with Image.open(tmp_path / placed.file) as image:
+        assert image.width == min(width, 4000)
+        assert placed.file.endswith(
+            {"JPEG": ".jpg"}.get(image.format, f".{image.format.lower()}")
+        )
+
+
+def test_a_transparent_palette_stays_transparent_where_it_is_made_anew(tmp_path):
+    stream = io.BytesIO()
+    Image.new("P", (8, 8)).save(stream, "GIF", transparency=0)
+    placed = Images(tmp_path, None).raster(stream.getvalue())
+    with Image.open(tmp_path / placed.file) as image:
+        assert image.convert("RGBA").getpixel((0, 0))[3] == 0
+
+
+def test_a_photo_taken_sideways_is_turned(tmp_path):
+    exif = Image.Exif()
+    exif[images.ORIENTATION] = 6
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 20)).save(stream, "JPEG", exif=exif)
+    placed = Images(tmp_path, None).raster(stream.getvalue())
+    assert (placed.width, placed.height) == (20, 40)
+    assert placed.file.endswith(".png")
+
+
+def test_only_files_below_the_notebook_s_folder_are_read(tmp_path, monkeypatch):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (inside / "a b.svg").write_text(SVG)
+    (inside / "c.png").write_bytes(picture())
+    found = Images(tmp_path, inside)
+    assert found.find("a%20b.svg?x=1", {}) == (SVG.encode(), "image/svg+xml")
+    assert found.find("c.png", {}) == (picture(), "")
+    assert found.find("data:,x", {}) == (b"x", "")
+    encoded = base64.b64encode(b"y").decode()
+    assert found.find("attachment:a%20b", {"a b": {"m": encoded}}) == (b"y", "m")
+    for path in ("../secret.png", str(tmp_path / "secret.png"), ".", "gone.png", "a\0b"):
+        with pytest.raises(ImageError, match="there is no file"):
+            found.find(path, {})
+    for url in ("https://example.org/c.png", "//example.org/c.png", "file:c.png"):
+        with pytest.raises(ImageError, match=f"not in the notebook but at {url}"):
+            found.find(url, {})
+    with pytest.raises(ImageError, match=r"folder of c\.png is not known"):
+        Images(tmp_path, None).find("c.png", {})
+    monkeypatch.setattr(images, "MAX_BYTES", len(picture()))
+    assert found.find("c.png", {})
+    assert found.place(picture())
+    monkeypatch.setattr(images, "MAX_BYTES", len(picture()) - 1)
+    with pytest.raises(ImageError, match=r"c\.png is larger than 0 MB"):
+        found.find("c.png", {})
+    with pytest.raises(ImageError, match="it is larger than 0 MB"):
+        Images(tmp_path, None).place(picture())
