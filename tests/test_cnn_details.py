@@ -399,6 +399,7 @@ def a_result(seed, accuracy, recipe="full"):
         test_accuracy=accuracy,
         test_accuracy_plain=0.5,
         history=results._rounded(History("run", records).state_dict()),
+        teachers=[],
         setting={},
     )
 

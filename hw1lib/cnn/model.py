@@ -26,7 +26,7 @@ class Layout:
         head: channels of a last 1x1 convolution; 0 for none.
     """
 
-    stages: tuple[tuple[int, ...], ...] = ((24,), (40,), (64,), (96,))
+    stages: tuple[tuple[int, ...], ...] = ((16, 32), (48,), (64,), (72,))
     stem: int = 5
     stride: int = 2
     expansion: int = 0

@@ -41,7 +41,7 @@ class Recipe:
     stored_size: int = 160
     sizes: tuple[tuple[float, int], ...] = ((0.0, 96), (0.4, 128), (0.7, 160))
     views: tuple[int, ...] = (128, 160, 192)
-    num_epochs: int = 140
+    num_epochs: int = 160
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
@@ -60,9 +60,9 @@ DEFAULT = Recipe()
 #: Six times the parameters, most of them where feature maps are small and cost little time.
 TEACHER = replace(
     DEFAULT,
-    layout=Layout(((24,), (48,), (96,), (192, 192))),
+    layout=Layout(((16, 32), (64,), (128,), (192, 192))),
     sizes=((0.0, 64), (0.4, 96), (0.7, 128)),
-    num_epochs=120,
+    num_epochs=100,
     label_smoothing=0.0,
 )
 RECIPES = {
