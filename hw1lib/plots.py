@@ -125,7 +125,7 @@ def activations(
                 va="center",
                 color=line.get_color(),
             )
-        axis.set(xlabel="x", xticks=range(-6, 7, 3))
+        axis.set(xlabel="x", xlim=(-6, 6), xticks=range(-6, 7, 3))
     return figure
 
 
