@@ -24,10 +24,7 @@ def one_hot(labels: Tensor, num_classes: int, dtype: torch.dtype = torch.float32
     try:  # index_select checks the range anyway; a check of our own would cost every step
         return identity.index_select(0, labels)
     except (IndexError, RuntimeError) as error:
-        found = f"{labels.dtype}, shape {tuple(labels.shape)}, {labels.unique()[:20].tolist()}"
-        raise ValueError(
-            f"labels must be int64, shape (B,), each in 0..{num_classes - 1}; got {found}"
-        ) from error
+        raise _misfit(labels, num_classes) from error
 
 
 def log_softmax(logits: Tensor) -> Tensor:
@@ -62,3 +59,10 @@ def cross_entropy(log_y_hat: Tensor, y: Tensor) -> Tensor:
     Source: HW1.ipynb, Q1.II.
     """
     return -(log_y_hat.flatten() @ y.flatten())
+
+
+def _misfit(labels: Tensor, num_classes: int) -> ValueError:
+    found = f"{labels.dtype}, shape {tuple(labels.shape)}, {labels.unique()[:20].tolist()}"
+    return ValueError(
+        f"labels must be int64, shape (B,), each in 0..{num_classes - 1}; got {found}"
+    )

@@ -56,13 +56,7 @@ class FullyConnectedNetwork:
 
         Source: HW1.ipynb, Q2.II.a.
         """
-        if activation_func not in DERIVATIVES:
-            known = ", ".join(f.__name__ for f in DERIVATIVES)
-            raise ValueError(
-                f"activation_func={activation_func!r}: no derivative known; use one of {known} "
-                "of hw1lib.activations, or add yours to DERIVATIVES there"
-            )
-        _check_settings((input_size, output_size, hidden_size), lr, dtype)
+        _check_settings((input_size, output_size, hidden_size), activation_func, lr, dtype)
         self.activation = activation_func
         self.lr = lr
         self.W1 = torch.randn(input_size, hidden_size, dtype=dtype).to(device)
@@ -166,10 +160,7 @@ class FullyConnectedNetwork:
         Raises:
             ValueError: a name is missing or too many, or a shape differs.
         """
-        own = {name: tuple(parameter.shape) for name, parameter in self.weights().items()}
-        given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        if own != given:
-            raise ValueError(f"weights of another network: expected {own}, got {given}")
+        _check_weights(self.weights(), weights)
         for name, parameter in self.weights().items():
             parameter.copy_(weights[name])
 
@@ -178,7 +169,18 @@ class FullyConnectedNetwork:
         return cross_entropy(self.log_y_hat, targets).item(), correct.item(), len(y)
 
 
-def _check_settings(sizes: tuple[int, int, int], lr: float, dtype: torch.dtype) -> None:
+def _check_settings(
+    sizes: tuple[int, int, int],
+    activation_func: Callable[[Tensor], Tensor],
+    lr: float,
+    dtype: torch.dtype,
+) -> None:
+    if activation_func not in DERIVATIVES:
+        known = ", ".join(f.__name__ for f in DERIVATIVES)
+        raise ValueError(
+            f"activation_func={activation_func!r}: no derivative known; use one of {known} "
+            "of hw1lib.activations, or add yours to DERIVATIVES there"
+        )
     names = ("input_size", "output_size", "hidden_size")
     for name, size in zip(names, sizes, strict=True):
         if not isinstance(size, int) or size < 1:
@@ -187,6 +189,15 @@ def _check_settings(sizes: tuple[int, int, int], lr: float, dtype: torch.dtype) 
         raise ValueError(f"lr={lr!r}: expected a finite number of at least 0")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype={dtype}: expected torch.float32 or torch.float64")
+
+
+def _check_weights(own: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+    expected, got = (
+        {name: tuple(tensor.shape) for name, tensor in weights.items()}
+        for weights in (own, given)
+    )
+    if expected != got:
+        raise ValueError(f"weights of another network: expected {expected}, got {got}")
 
 
 def _misfit(x: Tensor, W1: Tensor) -> ValueError:

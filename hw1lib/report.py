@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import version
-from textwrap import dedent
+from textwrap import dedent, fill
 
 from IPython.display import HTML, Markdown
 
@@ -19,21 +19,38 @@ def show_source(*objects: object) -> Markdown:
     """The source of classes, functions and methods, as it runs, in one highlighted block.
 
     Of a docstring the first line is shown: a page of shapes and errors stays in the library.
+    Parameters that the library has on a line each fill the lines here.
     """
     code = "\n\n".join(_briefly(dedent(inspect.getsource(o)).rstrip()) for o in objects)
     return Markdown(f"```python\n{code}\n```")
 
 
 def _briefly(source: str) -> str:
-    """The same code, each docstring cut to its first line."""
+    """The same code, each docstring cut to its first line and each head set in few lines."""
     lines: list[str | None] = [*source.split("\n")]
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            _fill_head(lines, node)
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
             first, last = node.body[0].lineno - 1, node.body[0].end_lineno
             if last - first > 1:
                 lines[first] += '"""'
                 lines[first + 1 : last] = [None] * (last - first - 1)
     return "\n".join(line for line in lines if line is not None)
+
+
+def _fill_head(lines: list[str | None], node: ast.FunctionDef) -> None:
+    """Join the lines from `def` to its colon, each as long as the code may be."""
+    start, end = node.lineno - 1, node.body[0].lineno - 1
+    head = lines[start:end]
+    if len(head) < 3 or not head[0].endswith("(") or any("#" in line for line in head):
+        return
+    parameters = " ".join(line.strip() for line in head[1:-1]).removesuffix(",")
+    whole = f"{head[0]}{parameters}{head[-1].strip()}"
+    whole = whole.replace(" ", "\xa0").replace(",\xa0", ", ")  # lines end after commas
+    inner = " " * (node.col_offset + 8)
+    filled = fill(whole, 96, subsequent_indent=inner, break_on_hyphens=False)
+    lines[start:end] = [filled.replace("\xa0", " "), *[None] * (len(head) - 1)]
 
 
 def source_line(function: Callable, start: str) -> str:

@@ -71,15 +71,8 @@ class Batches:
 
     def __post_init__(self) -> None:
         """Check once what would show late or not at all."""
-        if not len(self.X) == len(self.y) > 0:
-            raise ValueError(
-                f"X and y: expected as many labels as examples, and at least 1; got "
-                f"{len(self.X)} examples and {len(self.y)} labels"
-            )
-        if not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise ValueError(
-                f"batch_size={self.batch_size!r}: expected a whole number of at least 1"
-            )
+        _check_lengths(self.X, self.y)
+        _check_counts(batch_size=self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         if not self.shuffle:
@@ -128,11 +121,7 @@ def evaluate(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]]) -> Metr
         NonFiniteLossError: the loss is nan or infinite.
     """
     metrics = Metrics.total(learner.eval_batch(x, y) for x, y in batches)
-    if not math.isfinite(metrics.loss):
-        raise NonFiniteLossError(
-            f"the loss over {metrics.count} examples is {metrics.loss}; check that the "
-            "inputs and the weights are finite"
-        )
+    _check_finite(metrics)
     return metrics
 
 
@@ -168,14 +157,12 @@ def fit(
 
     Source: HW1.ipynb, Q2.II.a.
     """
-    for name, value in (("num_epochs", num_epochs), ("every", every)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: expected a whole number of at least 1")
+    _check_counts(num_epochs=num_epochs, every=every)
     try:
         while history.finished < num_epochs:
             start = time.perf_counter()
             epochs = range(history.finished + 1, num_epochs + 1)[:every]
-            metrics = {"running": Metrics.total(_train_epochs(learner, batches, epochs))}
+            metrics = {"running": Metrics.total(train_epochs(learner, batches, epochs))}
             metrics |= {split: evaluate(learner, b) for split, b in splits.items()}
             seconds = time.perf_counter() - start
             record = EpochRecord(epochs[-1], seconds, learner.lr, metrics, len(epochs))
@@ -187,15 +174,46 @@ def fit(
     return history
 
 
-def _train_epochs(
+def train_epochs(
     learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], epochs: Iterable[int]
 ) -> Iterator[tuple[float, int, int]]:
+    """One step a batch, and the figures of each batch from before its step.
+
+    Raises:
+        NonFiniteLossError: naming epoch, step and learning rate.
+    """
     for epoch in epochs:
         for step, (x, y) in enumerate(batches, start=1):
             sums = learner.train_batch(x, y)
             if not math.isfinite(sums[0]):
-                raise NonFiniteLossError(
-                    f"the loss is {sums[0]} at epoch {epoch}, step {step}, with learning rate "
-                    f"{learner.lr:g}; lower the rate, and check that the inputs are finite"
-                )
+                raise _diverged(sums[0], epoch, step, learner.lr)
             yield sums
+
+
+def _check_lengths(X: Tensor, y: Tensor) -> None:
+    if not len(X) == len(y) > 0:
+        raise ValueError(
+            f"X and y: expected as many labels as examples, and at least 1; got "
+            f"{len(X)} examples and {len(y)} labels"
+        )
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}={value!r}: expected a whole number of at least 1")
+
+
+def _check_finite(metrics: Metrics) -> None:
+    if not math.isfinite(metrics.loss):
+        raise NonFiniteLossError(
+            f"the loss over {metrics.count} examples is {metrics.loss}; check that the "
+            "inputs and the weights are finite"
+        )
+
+
+def _diverged(loss: float, epoch: int, step: int, lr: float) -> NonFiniteLossError:
+    return NonFiniteLossError(
+        f"the loss is {loss} at epoch {epoch}, step {step}, with learning rate {lr:g}; "
+        "lower the rate, and check that the inputs are finite"
+    )

@@ -99,7 +99,7 @@ def preprocess(image: Image.Image) -> tuple[Tensor, list[Step]]:
     x = T.to_dtype(x, torch.float32, scale=True)
     steps.append(_step("scaled from 0..255 to [0, 1]", x))
     x = T.normalize(x, MEAN, STD)
-    steps.append(_step("minus mean, divided by std, per channel", x))
+    steps.append(_step(f"minus {MEAN}, divided by {STD}", x))
     return x, steps
 
 

@@ -41,8 +41,8 @@ NO_NEWS = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": T
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+?\$", re.DOTALL)
 KERNEL_READY = re.compile(r"Python 3.*\| Idle")
 EPOCH = re.compile(r" · epoch (\d+)/(\d+) · ")
-LONG = RECIPES["full"].num_epochs
-KEPT = re.compile(rf"reached by epoch (\d+) of {LONG} is kept")
+LONG = max(RECIPES, key=lambda name: RECIPES[name].num_epochs)  # too long to wait for
+KEPT = re.compile(r"reached by epoch (\d+) of \d+ is kept")
 
 # All that a page shows at fault.
 FAULTS = """() => {
@@ -242,10 +242,9 @@ def test_the_notebook_runs_saves_runs_again_and_shows_a_stranger_the_same(
 ):
     lab = Lab(page, server, project / "HW1.ipynb")
     lab.run_all()
-    line = lab.progress("run.train(")
+    line = lab.progress("run.train(").last
     first = line.text_content()
     expect(line).not_to_have_text(first)
-    expect(line).to_have_count(1)
     lab.wait()
     assert_complete(lab.save())
     lab.check()
@@ -265,12 +264,17 @@ def test_the_notebook_runs_saves_runs_again_and_shows_a_stranger_the_same(
 def test_a_stopped_training_leaves_the_notebook_usable_and_goes_on_from_there(
     page, server, project
 ):
-    lab = Lab(page, server, project / "HW1.ipynb")
-    lab.press("STUDENT_IDS = ", "a", "Enter")
-    page.keyboard.type("%env HW1_RECIPE=full")
-    page.keyboard.press("Escape")
-    lab.restart_and_run_all()
-    line = lab.progress("run.train(").filter(has_text=f"/{LONG}")
+    notebook = nbformat.read(PROJECT_ROOT / "HW1.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    (ids,) = (cell for cell in notebook.cells if "STUDENT_IDS = " in cell.source)
+    ids.source += f"\n%env HW1_RECIPE={LONG}"
+    nbformat.write(notebook, project / "stopped.ipynb")
+
+    lab = Lab(page, server, project / "stopped.ipynb")
+    lab.run_all()
+    line = lab.progress("run.train(").last
     first = line.text_content()
     expect(line).not_to_have_text(first)
     lab.stop()
@@ -284,7 +288,7 @@ def test_a_stopped_training_leaves_the_notebook_usable_and_goes_on_from_there(
     lab.press("run = Run(", "Control+Enter")  # a network as new
     lab.press("run.train(", "Control+Enter")
     expect(output).not_to_contain_text("stopped by hand")
-    assert int(EPOCH.search(line.text_content())[1]) >= reached > 10
+    assert int(EPOCH.search(line.text_content())[1]) >= reached > 0
     assert prompt.text_content() != earlier
     lab.stop()
     lab.wait()

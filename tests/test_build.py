@@ -1,6 +1,7 @@
 """The export command, run for real on notebooks of a few cells."""
 
 import json
+import re
 import subprocess
 import sys
 from contextlib import redirect_stdout, suppress
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
 
 from hw1lib.datasets.resources import RESOURCES
-from hw1lib.submission import build
+from hw1lib.submission import build, execute
 from hw1lib.submission.execute import ExportError
 from hw1lib.submission.names import IdError
 from tests.projects import IDS, PROJECT_ROOT, WEIGHTS, Project
@@ -75,22 +76,53 @@ def test_cells_run_in_order_in_the_project_with_this_python_whatever_the_kernels
     assert code[3].outputs[0].data["text/plain"] == repr((str(PROJECT_ROOT), sys.executable))
 
 
-def test_each_cell_epoch_and_file_has_its_line(finished):
+def test_each_section_and_file_has_its_line_and_the_verdict_comes_last(finished):
     lines = finished.printed.splitlines()
-    assert "Q2.II  Training" in lines
-    (epochs,) = (n for n, line in enumerate(lines) if line.startswith("  [3/5] from IPython"))
-    assert [line.strip() for line in lines[epochs + 1 : epochs + 4]] == [
-        "epoch 1/3",
-        "epoch 2/3",
-        "epoch 3/3",
+    said = [line for line in lines if re.match(r" *\d+:\d\d  ", line)]
+    assert [line[9:] for line in said] == [
+        "The first cells",
+        "Q2.II  Training",
+        "All cells have run",
     ]
-    assert lines[epochs + 4].endswith(" s")
-    assert sum(line.endswith(" s") and "/5] " in line for line in lines) == 4
+    assert "epoch" not in finished.printed
     for resource in RESOURCES.values():
         assert any(line.split("  ")[1:2] == [resource.title] for line in lines)
     assert any(f"{finished.stem.name}.pdf" in line and " MB" in line for line in lines)
     assert any("GB of memory" in line for line in lines)
-    assert lines.index("Check") > lines.index("Q2.II  Training"), "the verdict comes last"
+    assert lines.index("Check") > lines.index(said[-1])
+    assert lines[-1].startswith("Next: ")
+
+
+def test_a_terminal_shows_each_cell_and_epoch_in_one_line_that_is_wiped(project, monkeypatch):
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    project.write(EPOCHS, "'a title that is far longer than the terminal has columns'")
+    with redirect_stdout(Terminal()) as printed:
+        assert project.export() == 0
+    rewritten = [text.split("\n")[0] for text in printed.getvalue().split("\r\x1b[K")[1:]]
+    assert [text.strip() for text in rewritten if "/" in text] == [
+        "epoch 1/3",
+        "epoch 2/3",
+        "epoch 3/3",
+    ]
+    assert any("cell 3 of 4: from IPython" in text for text in rewritten)
+    assert max(map(len, rewritten)) < 60
+    final = re.sub(r"(?m)^.*\r\x1b\[K", "", printed.getvalue())
+    assert "epoch" not in final
+    assert "cell " not in final.partition("Check")[0]
+
+
+def test_a_progress_line_too_long_loses_its_middle_and_keeps_the_time_left():
+    line = "CNN · epoch 9/160 · train loss 1, accuracy 2% · val loss 3, accuracy 4% · 95 s left"
+    assert execute._fitted(line, 90) == line
+    assert (
+        execute._fitted(line, 60) == "CNN · epoch 9/160 · val loss 3, accuracy 4% · 95 s left"
+    )
+    assert execute._fitted(line, 30) == "CNN · epoch 9/160 · 95 s left"
+    assert execute._fitted(line, 10) == "CNN · epo…"
 
 
 def test_only_the_last_progress_line_is_kept_and_streams_are_joined(finished):
@@ -133,7 +165,7 @@ def test_strict_names_all_that_is_missing_before_anything_runs(project, capsys):
     assert "MNIST cannot be had" in printed.err
     assert "VGG16 weights cannot be had" in printed.err
     assert "plug it in" in printed.err
-    assert "[1/" not in printed.out
+    assert "Notebook" not in printed.out
     assert project.files() == before
 
 

@@ -162,7 +162,7 @@ def test_a_disk_that_fills_up_costs_no_file_and_the_next_run_succeeds(clone, the
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("stage", ["  VGG16 weights ", "Notebook, ", "  [3/3] "])
+@pytest.mark.parametrize("stage", ["  VGG16 weights ", "Notebook, ", "Q2.II  Training"])
 def test_control_c_in_a_terminal_ends_all_that_runs(clone, stage, times):
     """As a terminal does it: to the export and all it started, but for the kernel's session."""
     clone.write("import time; time.sleep(1)")
@@ -171,7 +171,7 @@ def test_control_c_in_a_terminal_ends_all_that_runs(clone, stage, times):
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while not process.stdout.readline().startswith(stage):
+    while stage not in process.stdout.readline():
         pass
     for _ in range(times):
         os.killpg(process.pid, signal.SIGINT)

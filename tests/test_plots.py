@@ -1,17 +1,24 @@
 """Figures: what they hold, that none is shown by itself, and the known faults of such plots."""
 
+import re
+from base64 import b64decode
+from io import BytesIO
 from itertools import pairwise
 from typing import get_type_hints
 
+import numpy as np
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
 
-from hw1lib import plots
+from hw1lib import inline, plots
 from hw1lib.activations import d_sigmoid, sigmoid
 from hw1lib.history import EpochRecord, History, Metrics
+from hw1lib.submission.pdf.images import POINTS
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +225,47 @@ def test_a_figure_is_shown_as_pixels_too_for_readers_that_trust_no_drawing():
         InteractiveShell.clear_instance()
     assert {"image/svg+xml", "image/png"} < set(first)
     assert first == second
+
+
+def embedded(svg):
+    """MIME type and pixels of each image in a drawing."""
+    found = re.findall(r"data:(image/\w+);base64,([^\"]+)", svg)
+    return [(kind, Image.open(BytesIO(b64decode(data)))) for kind, data in found]
+
+
+def test_photos_in_a_drawing_are_small_and_still_look_the_same():
+    ramp = torch.linspace(0, 255, 128)
+    noise = 6 * torch.randn(3, 128, 128)
+    photo = (ramp.expand(3, 128, 128) + noise).clamp(0, 255).to(torch.uint8)
+    figure = plots.photo_grid([photo], ["x"], columns=1, title="t")
+    ((kind, image),) = embedded(inline.drawing(figure))
+    assert kind == "image/jpeg"
+    apart = torch.from_numpy(np.array(image)).float() - photo.permute(1, 2, 0)
+    assert apart.abs().mean() < 8
+    assert len(inline.drawing(figure)) < photo.numel()
+
+
+def test_the_few_pixels_of_a_filter_are_kept_exactly():
+    weights = torch.randn(1, 3, 3, 3)
+    ((kind, image), *_) = embedded(inline.drawing(plots.filters(weights, title="t")))
+    assert (kind, image.size) == ("image/png", (3, 3))
+
+
+def test_pixels_of_a_figure_have_a_palette_and_its_size():
+    figure = FIGURES["curves"]("t")
+    image = Image.open(BytesIO(inline.pixels(figure)))
+    assert image.mode == "P"
+    assert image.width == pytest.approx(100 * plots.WIDTH, rel=0.1)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_is_too_small_on_paper(name):
+    figure = FIGURES[name]("t")
+    figure.draw_without_rendering()
+    on_paper = POINTS * 96 / 72
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert min(text.get_fontsize() for text in texts) * on_paper >= 7
+    assert figure.get_figwidth() * 96 * POINTS <= 473, "wider than an output of the PDF"
 
 
 def test_captions_too_long_for_their_column_are_wrapped():

@@ -122,7 +122,7 @@ def export(
             artefact.replace(build / artefact.name)
         _summarise(files, memory, time.perf_counter() - started)
         _settle_notebook(notebook, original, executed if in_place else None)
-    _say_verdict(files, sources)
+    _say_verdict(files, sources, draft=bool(stand_ins) or ids[0] in PLACEHOLDERS)
     _warn(ids, stand_ins)
     return files
 
@@ -297,7 +297,7 @@ def _obtain_all(strict: bool) -> list[Source]:
             print("missing")
             errors.append(str(error))
         else:
-            print(f"STAND-IN: {source.detail}" if source.stand_in else source.origin)
+            print("STAND-IN" if source.stand_in else source.origin)
             sources.append(source)
     if errors:
         raise MissingDataError("\n\n".join(errors))
@@ -416,7 +416,7 @@ def _warn_of_ids(ids: tuple[str, ...]) -> None:
             )
 
 
-def _say_verdict(files: list[Path], sources: list[Source]) -> None:
+def _say_verdict(files: list[Path], sources: list[Source], *, draft: bool) -> None:
     """Check the files as a grader does; what is found is said, and undoes nothing."""
     from hw1lib.submission.check.findings import screen
     from hw1lib.submission.check.run import Mnist, check
@@ -424,15 +424,19 @@ def _say_verdict(files: list[Path], sources: list[Source]) -> None:
     (source,) = (source for source in sources if source.name == "mnist")
     mnist = Mnist(None, source.detail) if source.stand_in else Mnist(source.path)
     (report,) = check(files, mnist=mnist)
-    print("\nCheck", *screen(report), sep="\n")
+    print("\nCheck", *screen(report), "", sep="\n")
+    if report.verdict == "fine" and not draft:
+        print("Next: read the PDF once, and hand in the three files.")
+    elif report.verdict == "errors":
+        print("Next: mend what the check found, and run again.")
 
 
 def _warn(ids: tuple[str, ...], stand_ins: list[Source]) -> None:
     _warn_of_ids(ids)
     if ids[0] in PLACEHOLDERS:
         print(
-            "The student IDs are still placeholders: set them in the notebook's cell "
-            "STUDENT_IDS, or run ./export.sh ID1 ID2 with yours."
+            "Next: run ./export.sh ID1 ID2 with your student IDs, or set them in the "
+            "notebook's cell\nSTUDENT_IDS; they are still placeholders."
         )
     if stand_ins:
         for source in stand_ins:

@@ -4,7 +4,9 @@ import asyncio
 import os
 import re
 import resource
+import shutil
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,11 +22,12 @@ from nbformat import NotebookNode
 from hw1lib.submission.check.executed import forget_executed, is_run, note_executed
 
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
-_TITLE_END = 72
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _NO_MEMORY = re.compile(r"MemoryError|out of memory|allocate memory", re.IGNORECASE)
 _CLOSE_OTHERS = "close other programs and run the export again."
 _START_S = 300.0  # a cold, old disk takes a minute
+_INDENT = " " * 9
+_LOG_EVERY_S = 300.0  # between progress lines where there is no terminal to rewrite one
 
 
 class ExportError(RuntimeError):
@@ -40,7 +43,7 @@ def execute(
     cell_timeout: int | None = None,
     on_start: Callable[[], None] = lambda: None,
 ) -> int:
-    """Execute a notebook in place, printing each cell's title, progress and time.
+    """Execute a notebook in place; each section says when it begins.
 
     Nothing of the user's own Python, Jupyter or IPython set-up takes part, and no time of day
     is kept: two runs of the same code leave the same notebook.
@@ -111,8 +114,9 @@ class _Client(NotebookClient):
         self.kernel_status: int | None = None  # of a kernel that died, as subprocess has it
         self._total = sum(is_run(cell) for cell in nb.cells)
         self._number = 0
+        self._heading = "The first cells"
         self._cell: NotebookNode | None = None
-        self._line = ""  # what the terminal's last line shows
+        self._screen = _Screen()
 
     def describe(self, what: str) -> str:
         """The current cell's number and first lines, and what happened to it."""
@@ -133,7 +137,9 @@ class _Client(NotebookClient):
             yield
             self.peak_memory = _peak_of(self.km.provisioner.pid)
             self.shutdown_kernel = "graceful"
+            self._screen.section("All cells have run")
         finally:
+            self._screen.rewrite("")
             if self.km is not None:  # else a start that failed has cleaned up
                 await self._async_cleanup_kernel()
 
@@ -157,14 +163,14 @@ class _Client(NotebookClient):
         self, cell: NotebookNode, cell_index: int, **kwargs: Any
     ) -> NotebookNode:
         if not is_run(cell):
-            if cell.cell_type == "markdown":
-                _print_headings(cell.source)
+            if cell.cell_type == "markdown" and (headings := _HEADING.findall(cell.source)):
+                self._heading = headings[-1]
             return cell
         self._cell = cell
         note_executed(self.nb, cell)
         self._number += 1
-        self._start_line(_title(cell))
-        started = time.perf_counter()
+        self._screen.section(self._heading)
+        self._screen.rewrite(f"cell {self._number} of {self._total}: {_title(cell)}")
         try:
             return await super().async_execute_cell(cell, cell_index, **kwargs)
         except DeadKernelError:
@@ -173,29 +179,44 @@ class _Client(NotebookClient):
                 raise asyncio.CancelledError from None
             self.kernel_status = await self.km.provisioner.poll()
             raise
-        finally:
-            self._end_line(time.perf_counter() - started)
 
     def process_message(
         self, msg: dict[str, Any], cell: NotebookNode, cell_index: int
     ) -> NotebookNode | None:
         content = msg["content"]
         if content.get("metadata", {}).get("hw1_progress"):
-            if self._line:
-                print()
-            self._line = ""
-            print(f"{'':{self._indent}}{content['data']['text/plain']}", flush=True)
+            self._screen.progress(content["data"]["text/plain"])
         return super().process_message(msg, cell, cell_index)
 
-    def _start_line(self, title: str) -> None:
-        prefix = f"  [{self._number:{len(str(self._total))}}/{self._total}] "
-        self._indent = len(prefix)
-        self._line = _shorten(f"{prefix}{title}", _TITLE_END)
-        print(self._line, end="", flush=True)
 
-    def _end_line(self, seconds: float) -> None:
-        print(f"{'':{_TITLE_END - len(self._line)}}{seconds:8.1f} s", flush=True)
-        self._line = ""
+class _Screen:
+    """What is said while cells run: a line for each section, and below it one that moves."""
+
+    def __init__(self) -> None:
+        self._started = self._logged = time.perf_counter()
+        self._section = ""
+        self._moves = sys.stdout.isatty()
+
+    def section(self, title: str) -> None:
+        """Say when a section begins."""
+        if title != self._section:
+            self.rewrite("")
+            self._section = title
+            seconds = int(time.perf_counter() - self._started)
+            print(f"{seconds // 60:4}:{seconds % 60:02}  {title}", flush=True)
+
+    def progress(self, text: str) -> None:
+        """Show how far a long cell is; in a log now and then."""
+        self.rewrite(text)
+        if not self._moves and time.perf_counter() - self._logged > _LOG_EVERY_S:
+            self._logged = time.perf_counter()
+            print(f"{_INDENT}{text}", flush=True)
+
+    def rewrite(self, text: str) -> None:
+        """Replace the line that moves, where there is a terminal."""
+        if self._moves:
+            shown = _INDENT + _fitted(text, shutil.get_terminal_size().columns - 10)
+            print(f"\r\x1b[K{shown if text else ''}", end="", flush=True)
 
 
 def _peak_of(pid: int) -> int | None:
@@ -212,16 +233,16 @@ def _peak_of_children() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
-def _print_headings(markdown: str) -> None:
-    for heading in _HEADING.findall(markdown):
-        print(f"\n{heading}")
-
-
 def _title(cell: NotebookNode) -> str:
     return next(line.strip() for line in cell.source.splitlines() if line.strip())
 
 
-def _shorten(text: str, width: int) -> str:
+def _fitted(text: str, width: int) -> str:
+    """A progress line without its middle parts, or any text's beginning, where too long."""
+    parts = text.split(" · ")
+    while len(parts) > 3 and len(" · ".join(parts)) > width:
+        del parts[2]
+    text = " · ".join(parts)
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

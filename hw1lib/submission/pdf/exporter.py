@@ -214,7 +214,7 @@ def cell_blocks(cell: Cell, pages: dict[int, Page], context: Context) -> list[di
     blocks: list[dict] = []
     if isinstance(cell.source, Code):
         lines = source_lines(cell.source.text, cell.source.language, context.glyphs)
-        sticky = bool(cell.outputs) and len(lines) <= 8
+        sticky = bool(cell.outputs) and len(lines) <= 3
         blocks.append({"t": "source", "prompt": cell.prompt, "lines": lines, "sticky": sticky})
     elif cell.source:
         blocks += part_blocks(cell.source, "", pages, context)
