@@ -67,7 +67,7 @@ TEACHER = replace(
 )
 RECIPES = {
     "default": DEFAULT,
-    "full": replace(DEFAULT, num_epochs=90, teacher=TEACHER),
+    "full": replace(DEFAULT, num_epochs=80, teacher=TEACHER),
     "draft": replace(
         DEFAULT,
         stored_size=64,
