@@ -80,6 +80,15 @@ def test_network_takes_photos_of_any_size_and_both_number_types(height, width, e
     assert_close(net(x), net(x.float()))
 
 
+@pytest.mark.parametrize(("fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_convolutions_compute_in_16_bits_where_these_are_fast(monkeypatch, fast, dtype):
+    monkeypatch.setattr(model, "bfloat16_is_fast", lambda device: fast)
+    net, seen = model.GroceryNet(LAYOUT, COARSE_OF), []
+    net.features[0][0].register_forward_hook(lambda module, x, y: seen.append(y.dtype))
+    assert net(split(2).images).dtype == torch.float32
+    assert seen == [dtype]
+
+
 def test_coarse_probabilities_are_sums_of_those_of_their_fine_classes():
     net = model.GroceryNet(LAYOUT, COARSE_OF)
     logits = torch.tensor([[0.0, 1.0, 2.0], [500.0, -500.0, 0.0]], requires_grad=True)
@@ -236,6 +245,18 @@ def test_averaging_the_weights_leaves_the_table_of_classes_alone():
     assert learner.averaged.module.coarse_of.tolist() == coarse_of
     found = learner.predict(split(8).images)
     assert_close(found.exp().sum(1), torch.ones(8))
+
+
+def test_statistics_of_batch_norm_are_averaged_like_the_weights():
+    set_seed(0)
+    learner, data = learner_for(), split(24)
+    for batch in data.images.split(8):
+        learner.train_batch(batch, data.fine_labels[:8])
+    (last, averaged) = (
+        next(m.running_mean for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d))
+        for net in (learner.model, learner.averaged)
+    )
+    assert not torch.allclose(last, averaged)
 
 
 def test_prediction_by_views_is_the_mean_over_sizes_and_mirror_images():

@@ -40,12 +40,11 @@ FILE = Path(__file__).with_name("cnn_ablation.json")
 #: On small photos, where as many epochs as the default's take a tenth of its time.
 SMALL = replace(DEFAULT, sizes=((0.0, 48), (0.5, 64)))
 AUGMENTATION = SMALL.augmentation
-INVERTED = Layout(((24,), (40, 40), (56, 56), (64,)), expansion=4, head=128)
+INVERTED = Layout(((16,), (16, 24, 24), (40, 40), (56, 56)), expansion=4, head=128)
 VARIANTS = {
     "default": SMALL,
     "AdamW for the convolutions too": replace(SMALL, muon_lr=None),
     "no CutMix": replace(SMALL, cutmix=0.0),
-    "CutMix in every batch": replace(SMALL, cutmix=1.0),
     "crops of at least half": replace(
         SMALL, augmentation=replace(AUGMENTATION, area=(0.5, 1.0))
     ),
@@ -57,15 +56,10 @@ VARIANTS = {
         SMALL, augmentation=replace(AUGMENTATION, light=0.0, tint=0.0)
     ),
     "no label smoothing": replace(SMALL, label_smoothing=0.0),
-    "last weights, not averaged": replace(SMALL, ema_decay=0.0),
-    "weight decay x 4": replace(SMALL, weight_decay=4 * SMALL.weight_decay),
     "half the learning rates": replace(SMALL, lr=SMALL.lr / 2, muon_lr=SMALL.muon_lr / 2),
     "64 pixels throughout": replace(SMALL, sizes=((0.0, 64),)),
-    "two convolutions before the first pool": replace(
-        SMALL, layout=Layout(((16, 32), (48,), (64,), (72,)))
-    ),
-    "two convolutions in the second stage": replace(
-        SMALL, layout=Layout(((24,), (32, 48), (56,), (80,)))
+    "one convolution before the first pool": replace(
+        SMALL, layout=Layout(((24,), (40,), (64,), (96,)))
     ),
     "inverted residuals": replace(SMALL, layout=INVERTED),
 }
