@@ -379,7 +379,7 @@ def _pdf(notebook: NotebookNode, name: str) -> bytes:
         )
     except pdf.ExportError as error:
         raise ExportError(f"The PDF could not be made: {error}") from None
-    print(f"\nPDF rendered in {time.perf_counter() - started:.1f} s")
+    print(f"PDF rendered in {time.perf_counter() - started:.1f} s")
     return content
 
 
@@ -439,8 +439,9 @@ def _warn(ids: tuple[str, ...], stand_ins: list[Source]) -> None:
             "notebook's cell\nSTUDENT_IDS; they are still placeholders."
         )
     if stand_ins:
-        for source in stand_ins:
-            print(f"  {source.title}: {source.detail}")
+        for detail in dict.fromkeys(source.detail for source in stand_ins):
+            alike = (source.title for source in stand_ins if source.detail == detail)
+            print(f"  {', '.join(alike)}: {detail}")
         titles = ", ".join(source.title for source in stand_ins)
         print(
             f"DRAFT, not for handing in: made with stand-ins for {titles}; "
