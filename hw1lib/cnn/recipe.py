@@ -41,7 +41,7 @@ class Recipe:
     stored_size: int = 160
     sizes: tuple[tuple[float, int], ...] = ((0.0, 96), (0.4, 128), (0.7, 160))
     views: tuple[int, ...] = (128, 160, 192)
-    num_epochs: int = 160
+    num_epochs: int = 130
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
@@ -67,7 +67,7 @@ TEACHER = replace(
 )
 RECIPES = {
     "default": DEFAULT,
-    "full": replace(DEFAULT, num_epochs=80, teacher=TEACHER),
+    "full": replace(DEFAULT, num_epochs=160, teacher=TEACHER),
     "draft": replace(
         DEFAULT,
         stored_size=64,
