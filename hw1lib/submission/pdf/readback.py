@@ -56,7 +56,7 @@ REACH = 20_000
 #: The same for a short text, which may be there again: room for a formula or a figure's labels.
 NEAR = 3000
 #: Share of a page's height in which headers and footers are looked for.
-MARGIN = 0.045
+MARGIN = 0.04
 #: Kinds of text in which formulas and figures may stand between the pieces.
 RUNNING = ("text", "a heading", "a note")
 #: Points by which a box may stick out of the page: side bearings and rounding.
