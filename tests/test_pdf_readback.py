@@ -1,13 +1,14 @@
 """The read-back check: what is lost is found and named, and nothing else is."""
 
 import re
+from pathlib import Path
 
 import nbformat
 import nbformat.v4 as v4
 import pytest
 import typst
 
-from hw1lib.submission.pdf import ExportError, TypstPDFExporter, exporter
+from hw1lib.submission.pdf import ExportError, TypstPDFExporter, exporter, readback
 from hw1lib.submission.pdf.__main__ import main
 from hw1lib.submission.pdf.readback import losses, read_pdf
 from tests.pdf_samples import (
@@ -56,6 +57,14 @@ def check(tmp_path):
 
 def test_a_complete_pdf_has_no_losses(check):
     assert check(sample(), sample()) == []
+
+
+def test_no_letter_of_a_last_line_reaches_down_to_where_footers_are_looked_for():
+    template = (Path(readback.__file__).parent / "notebook.typ").read_text("utf-8")
+    margin = float(re.search(r"bottom: ([\d.]+)mm", template)[1])
+    size = float(re.search(r"#set text\(font: serif, size: ([\d.]+)pt", template)[1])
+    below_the_baseline = 0.25 * size * 25.4 / 72  # mm
+    assert margin - below_the_baseline > readback.MARGIN * 297
 
 
 @pytest.mark.parametrize(
