@@ -21,6 +21,7 @@ from hw1lib.cnn.recipe import RECIPES
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 HANG_S = 600  # no measure of speed: it only ends a wait that hangs
+DRAWN_S = 120  # the same, for what takes a second once all cells have run
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--no-sandbox",
@@ -209,13 +210,20 @@ class Lab:
     def check(self) -> None:
         """Nothing at fault in what is on the page, at two widths of the window."""
         notebook = self.read()
-        prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-        formulas = sum(len(FORMULA.findall(text)) for text in prose)
         outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+        prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+        prose += [out.get("data", {}).get("text/markdown", "") for out in outputs]
+        formulas = sum(
+            len(FORMULA.findall(text)) for text in prose if not text.startswith("```")
+        )
         figures = sum("image/svg+xml" in out.get("data", {}) for out in outputs)
         assert min(formulas, figures) > 10
-        expect(self.page.locator(".jp-Notebook mjx-container")).to_have_count(formulas)
-        expect(self.page.locator(".jp-OutputArea-output img")).to_have_count(figures)
+        for what, count in (
+            ("mjx-container", formulas),
+            (".jp-OutputArea-output img", figures),
+        ):
+            shown = self.page.locator(f".jp-Notebook {what}")
+            expect(shown).to_have_count(count, timeout=1000 * DRAWN_S)
         for width in (1920, 1280):
             self.page.set_viewport_size({"width": width, "height": 900})
             faults = {
