@@ -26,7 +26,8 @@ def register() -> None:
 def drawing(figure: Figure) -> str:
     """SVG, the same at each run; photos in it are JPEGs where that is smaller."""
     svg = print_figure(figure, "svg", metadata={"Date": None})
-    return _EMBEDDED.sub(lambda found: _smaller(found[0], b64decode(found[1])), svg)
+    svg = _EMBEDDED.sub(lambda found: _url(b64decode(found[1])), svg)
+    return svg.replace("\n", " ")  # a notebook's file pays for each line
 
 
 def pixels(figure: Figure) -> bytes:
@@ -35,12 +36,14 @@ def pixels(figure: Figure) -> bytes:
     return _encoded(image.quantize(256), "PNG", optimize=True)
 
 
-def _smaller(url: str, png: bytes) -> str:
-    image = Image.open(BytesIO(png))
-    if image.mode == "RGBA" and image.getextrema()[3][0] < 255:
-        return url  # a JPEG has no transparency
-    jpeg = _encoded(image.convert("RGB"), "JPEG", quality=85, optimize=True)
-    return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}" if len(jpeg) < len(png) else url
+def _url(png: bytes) -> str:
+    image, kind, smallest = Image.open(BytesIO(png)), "png", png
+    opaque = image.mode != "RGBA" or image.getextrema()[3][0] == 255
+    if opaque:  # a JPEG has no transparency
+        jpeg = _encoded(image.convert("RGB"), "JPEG", quality=85, optimize=True)
+        if len(jpeg) < len(png):
+            kind, smallest = "jpeg", jpeg
+    return f"data:image/{kind};base64,{b64encode(smallest).decode()}"
 
 
 def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:

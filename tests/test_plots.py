@@ -243,6 +243,7 @@ def test_photos_in_a_drawing_are_small_and_still_look_the_same():
     apart = torch.from_numpy(np.array(image)).float() - photo.permute(1, 2, 0)
     assert apart.abs().mean() < 8
     assert len(inline.drawing(figure)) < photo.numel()
+    assert "\n" not in inline.drawing(figure)
 
 
 def test_the_few_pixels_of_a_filter_are_kept_exactly():
