@@ -109,12 +109,11 @@ class CNNLearner:
 
     @torch.no_grad()
     def _taught(self, x: Tensor, targets: Tensor) -> Tensor:
-        """The targets smoothed, and then mixed with the teacher's probabilities, (B, fine)."""
+        """The teacher's probabilities; without a teacher the targets, smoothed; (B, fine)."""
+        if self.teacher is not None:
+            return self.teacher(x).softmax(1)
         even = torch.full_like(targets, 1 / targets.shape[1])
-        targets = targets.lerp(even, self.recipe.label_smoothing)
-        if self.teacher is None:
-            return targets
-        return targets.lerp(self.teacher(x).softmax(1), self.recipe.from_teacher)
+        return targets.lerp(even, self.recipe.label_smoothing)
 
     def eval_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
         """The averaged network's figures on photos as they are, with coarse labels."""

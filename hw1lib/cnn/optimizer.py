@@ -11,7 +11,7 @@ class ConvMuon(torch.optim.Optimizer):
 
     Each step's average gradient, a filter a row, is turned into the nearest matrix with
     orthonormal rows. torch.optim.Muon does the same in bfloat16, which many processors only
-    emulate, and there took longer than the convolutions.
+    emulate, at many times the cost.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024; the
     step's length is that of Liu et al., Muon is scalable for LLM training, 2025, which suits

@@ -32,9 +32,8 @@ class Recipe:
         ema_decay: of the exponential moving average of the weights, per step.
         augmentation: how far photos are changed.
         teacher: recipe of a network that is trained first, from scratch on the same photos;
-            None for a network that learns from the labels alone.
-        from_teacher: share of the target that is the teacher's probabilities for the very
-            photo the network gets to see, instead of the label.
+            its probabilities for the very view that the network gets to see are then the
+            target, instead of the label. None for a network that learns from the labels.
     """
 
     layout: Layout = field(default_factory=Layout)
@@ -53,11 +52,10 @@ class Recipe:
     ema_decay: float = 0.998
     augmentation: Augmentation = field(default_factory=Augmentation)
     teacher: "Recipe | None" = None
-    from_teacher: float = 1.0
 
 
 DEFAULT = Recipe()
-#: Six times the parameters, most of them where feature maps are small and cost little time.
+#: Seven times the parameters, most of them where feature maps are small and cost little time.
 TEACHER = replace(
     DEFAULT,
     layout=Layout(((16, 32), (64,), (128,), (192, 192))),

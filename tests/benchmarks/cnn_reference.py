@@ -7,8 +7,8 @@ clock stopped: these looks decide nothing but when to stop. The reference is giv
 decoded and scaled beforehand, which its own code did anew in every epoch. If it does not get
 to 65.31 % in its 30 epochs, the time to its best validation epoch is taken instead; with fewer
 epochs, so many of the timed ones as its own curve needed to its best, 21.
-Writes cnn_reference.json beside this file, which the notebook quotes. Needs the real Grocery
-Store photos in data/ or a mirror (see data/README.md).
+Writes cnn_reference.json beside this file. Needs the real Grocery Store photos in data/ or a
+mirror (see data/README.md).
 
 - reference: 3 blocks of convolution 3x3, batch norm, ReLU and max-pool 4 (21, 42, 84 channels),
   one linear layer, 98 533 parameters; 256 x 256 photos, batches of 150, Adam at 5e-4, weight
