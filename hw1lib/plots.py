@@ -225,7 +225,7 @@ def reliability(confidence: Tensor, accuracy: Tensor, count: Tensor, *, title: s
     """
     figure, axes = _panels(1, 2, title, height=1.95)
     axes[0].plot([0, 1], [0, 1], ":", color="0.4")
-    axes[0].annotate("as sure as right", (0.3, 0.3), (0.05, 0.42), fontsize=SMALL, color="0.3")
+    axes[0].annotate("as sure as right", (0.3, 0.3), (0.5, 0.2), fontsize=SMALL, color="0.3")
     axes[0].plot(confidence, accuracy, "o-")
     axes[0].set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -383,7 +383,7 @@ def _against_epochs(title: str) -> tuple[Figure, list[tuple[Axes, str]]]:
     labels = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy"}
     for axis, label in zip(axes, labels.values(), strict=True):
         axis.set(xlabel="epoch", ylabel=label)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
     _log_scale(axes[0])
     return figure, list(zip(axes, labels, strict=True))

@@ -343,8 +343,10 @@ def test_best_epoch_goes_on_from_its_state():
     assert (best.epoch, best.metrics.count) == (0, 0)
     best(EpochRecord(4, 1.0, 0.1, {"val": Metrics(9.0, 0.0, 10)}))
     assert best.epoch == 4, "the first epoch is the best so far, however bad"
+    best(EpochRecord(8, 1.0, 0.1, {"val": Metrics(2.0, 0.9, 10)}))
     resumed.load_state_dict(best.state_dict())
-    assert (resumed.epoch, resumed.metrics) == (4, best.metrics)
+    assert (resumed.epoch, resumed.metrics) == (8, best.metrics)
+    assert resumed.state_dict()["highest"] == best.state_dict()["highest"]
     expected = learner.predict(split(8).images)
     with torch.no_grad():
         learner.averaged.module.classifier.bias.add_(torch.arange(3.0))

@@ -195,6 +195,14 @@ def test_photo_edited_after_unpacking_is_noticed(
     assert (path / "train" / "a.jpg").read_bytes() == PHOTO
 
 
+def test_broken_link_in_a_folder_counts_as_the_link_it_is(tmp_path):
+    (tmp_path / "photo").symlink_to("nowhere")
+    before = verify.fingerprint(tmp_path)
+    (tmp_path / "photo").unlink()
+    (tmp_path / "photo").symlink_to("elsewhere")
+    assert verify.fingerprint(tmp_path) != before
+
+
 def test_two_starts_at_once_both_find_the_data_set(
     tmp_path, monkeypatch, data_folder, archive_name
 ):

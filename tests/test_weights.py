@@ -90,6 +90,7 @@ def test_weights_that_asked_for_gradients_come_without(path):
         ({7: torch.zeros(1)}, "found 7, W1, W2, b1, b2"),
         ({"W1": torch.zeros(6, 4).double()}, "W1: expected float32, found torch.float64"),
         ({"W1": torch.zeros(6, 4).half()}, "W1: expected float32, found torch.float16"),
+        ({"W1": torch.zeros(6, 4).bfloat16()}, "W1: expected float32, found torch.bfloat16"),
         ({"W1": torch.zeros(6, 4).long()}, "W1: expected float32, found torch.int64"),
         ({"b1": 0}, "b1: expected float32, found int"),
         ({"b1": torch.full((4,), torch.inf)}, "b1 holds values that are not finite"),

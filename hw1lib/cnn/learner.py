@@ -111,7 +111,8 @@ class CNNLearner:
     def _taught(self, x: Tensor, targets: Tensor) -> Tensor:
         """The teacher's probabilities; without a teacher the targets, smoothed; (B, fine)."""
         if self.teacher is not None:
-            return self.teacher(x).softmax(1)
+            size = min(self.size, self.recipe.teacher.sizes[-1][1])  # what it has learned from
+            return self.teacher(resize(x, size)).softmax(1)
         even = torch.full_like(targets, 1 / targets.shape[1])
         return targets.lerp(even, self.recipe.label_smoothing)
 
@@ -180,7 +181,12 @@ def _score(log_probabilities: Tensor, y: Tensor) -> tuple[float, int, int]:
 class BestEpoch:
     """Called with each record: keeps the averaged weights of the best epoch.
 
-    Best is the highest accuracy on one split, the lower loss among equals.
+    Best is the latest epoch whose accuracy on one split is at most one standard error below
+    the highest so far: a few hundred photos tell no more, and then longer training, on larger
+    photos, at smaller rates, is the better guess.
+
+    Source: Breiman et al., Classification and regression trees, 1984, section 3.4.3: the
+    1 SE rule, there for the size of a tree.
 
     Attributes:
         epoch: the best so far, from 1; 0 before the first.
@@ -191,13 +197,16 @@ class BestEpoch:
         self.learner = learner
         self.split = split
         self.epoch = 0
-        self.metrics = Metrics(loss=math.inf, accuracy=-1.0, count=0)
+        self.metrics = Metrics(loss=math.inf, accuracy=0.0, count=0)
+        self._highest = 0.0
         self._weights: dict[str, Tensor] = {}
 
     def __call__(self, record: EpochRecord) -> None:
         """Look at one epoch."""
         metrics = record.metrics[self.split]
-        if (metrics.accuracy, -metrics.loss) > (self.metrics.accuracy, -self.metrics.loss):
+        self._highest = max(self._highest, metrics.accuracy)
+        error = math.sqrt(self._highest * (1 - self._highest) / metrics.count)
+        if metrics.accuracy >= self._highest - error:
             self.metrics, self.epoch = metrics, record.epoch
             weights = self.learner.averaged.state_dict()
             self._weights = {name: tensor.clone() for name, tensor in weights.items()}
@@ -207,10 +216,15 @@ class BestEpoch:
         self.learner.averaged.load_state_dict(self._weights)
 
     def state_dict(self) -> dict:
-        """The best epoch so far and its weights."""
-        return {"epoch": self.epoch, "metrics": asdict(self.metrics), "weights": self._weights}
+        """The best epoch so far, its weights, and the highest accuracy."""
+        return {
+            "epoch": self.epoch,
+            "metrics": asdict(self.metrics),
+            "highest": self._highest,
+            "weights": self._weights,
+        }
 
     def load_state_dict(self, state: dict) -> None:
         """Become what `state_dict` described."""
         self.epoch, self.metrics = state["epoch"], Metrics(**state["metrics"])
-        self._weights = state["weights"]
+        self._highest, self._weights = state["highest"], state["weights"]

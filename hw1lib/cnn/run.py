@@ -34,7 +34,7 @@ class Run:
         model: the network.
         learner: what trains it.
         history: of the epochs so far, of the splits "train" and "val".
-        best: the epoch of the highest validation accuracy so far, and its weights.
+        best: the best epoch so far by validation accuracy, and its weights.
     """
 
     def __init__(
