@@ -386,6 +386,15 @@ def test_class_activation_map_weighs_the_fine_classes_by_their_probability():
     assert found[3, 3] == found.min() == 0
 
 
+def test_activation_maps_run_from_0_to_1_over_each_photo():
+    set_seed(0)
+    net = model.GroceryNet(LAYOUT, COARSE_OF)
+    images = torch.randint(0, 256, (3, 3, 12, 12), dtype=torch.uint8)
+    maps = analysis.class_activation_maps(net, images, torch.tensor([0, 1, 1]))
+    assert_close(maps.amin((1, 2)), torch.zeros(3))
+    assert_close(maps.amax((1, 2)), torch.ones(3))
+
+
 # Results. ------------------------------------------------------------------------------------
 
 
