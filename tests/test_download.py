@@ -90,8 +90,9 @@ def test_server_that_does_not_help_is_named_with_the_reason(
     assert not (checkpoints / "vgg16.pth").exists()
 
 
-def test_busy_server_is_tried_again(mirror):
-    meets(mirror, 503, 503)
+@pytest.mark.parametrize("busy", [408, 429, 500, 502, 503, 504])
+def test_busy_server_is_tried_again(mirror, busy):
+    meets(mirror, busy, busy)
     assert obtain("vgg16").path.read_bytes() == CONTENT
     assert len(mirror.requests) == 3
 

@@ -257,6 +257,13 @@ def test_bad_class_table_is_an_error_with_its_line(folder, old, new, words):
     assert f"{path}, line " in str(error.value)
 
 
+def test_class_table_of_four_columns_is_enough(folder):
+    path = folder / "classes.csv"
+    rows = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join(",".join(row.split(",")[:4]) for row in rows) + "\n", "utf-8")
+    assert len(grocery.load(folder, SIZE).coarse_of) == 81
+
+
 def test_class_table_without_its_last_line_is_an_error(folder):
     path = folder / "classes.csv"
     path.write_bytes(b"\r\n".join(path.read_bytes().split(b"\r\n")[:-2]))
