@@ -410,7 +410,6 @@ def a_result(seed, accuracy, recipe="full"):
         test_accuracy=accuracy,
         test_accuracy_plain=0.5,
         history=results._rounded(History("run", records).state_dict()),
-        teachers=[],
         setting={},
     )
 

@@ -10,9 +10,8 @@ import psutil
 import pytest
 
 from hw1lib.cnn import results
-from hw1lib.cnn.model import count_parameters
 from hw1lib.cnn.run import Run
-from tests.test_cnn import TAUGHT, TINY, photos
+from tests.test_cnn import TINY, photos
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +36,6 @@ def test_result_holds_what_the_run_reached_and_how(finished):
     assert result.curves().curve("val", "loss") == pytest.approx(
         finished.history.curve("val", "loss"), rel=1e-4
     )
-
-
-def test_result_tells_what_was_trained_to_teach_and_counts_its_time_not_its_parameters():
-    run = Run(TAUGHT, photos(), seed=3)
-    run.train()
-    result, alone = results.result_of(run, "taught"), run.teacher
-    assert result.parameters == count_parameters(run.model)
-    (teacher,) = result.teachers
-    assert teacher["parameters"] == count_parameters(alone.model) != result.parameters
-    assert teacher["val_accuracy"] == alone.best.metrics.accuracy
-    assert result.seconds == run.history.seconds + teacher["seconds"]
 
 
 def test_results_are_kept_once_a_recipe_and_seed(tmp_path, finished):

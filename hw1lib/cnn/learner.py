@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -23,32 +23,22 @@ from hw1lib.history import EpochRecord, Metrics
 class CNNLearner:
     """Muon and AdamW on a one-cycle schedule; evaluated with averaged weights.
 
-    Trained on fine labels, or on what a teacher makes of the same photos; evaluated on coarse
-    labels.
+    Trained on fine labels, evaluated on coarse ones.
 
     Attributes:
         model: the network being trained.
         averaged: exponential moving average of its weights and batch-norm statistics.
     """
 
-    def __init__(
-        self,
-        model: GroceryNet,
-        recipe: Recipe,
-        *,
-        steps_per_epoch: int,
-        teacher: nn.Module | None = None,
-    ) -> None:
+    def __init__(self, model: GroceryNet, recipe: Recipe, *, steps_per_epoch: int) -> None:
         """Set up optimisers and schedules for recipe.num_epochs of steps_per_epoch steps.
 
         Args:
             model: trained in place.
             recipe: how.
             steps_per_epoch: batches.
-            teacher: from photos to logits of the fine classes; stays as it is.
         """
         self.model = model.to(memory_format=torch.channels_last)
-        self.teacher = teacher
         self._parallel = ranks.parallel(model)
         self.recipe = recipe
         average = get_ema_multi_avg_fn(recipe.ema_decay)
@@ -94,9 +84,9 @@ class CNNLearner:
         if torch.rand(()) < self.recipe.cutmix:
             x, order, share = cutmix(x)
             targets = targets.lerp(targets[order], share)
-        targets = self._taught(x, targets)
         logits = self._parallel(x)
-        loss = F.cross_entropy(logits, targets, reduction="sum")
+        smoothing = self.recipe.label_smoothing
+        loss = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
         self.model.zero_grad()
         (loss * (ranks.count() / count)).backward()  # the ranks' gradients are averaged
         for part in (*self._optimizers, *self._schedules):
@@ -106,15 +96,6 @@ class CNNLearner:
             return _score(
                 self.model.coarse(logits.detach()), self.model.coarse_of.to(y.device)[y]
             )
-
-    @torch.no_grad()
-    def _taught(self, x: Tensor, targets: Tensor) -> Tensor:
-        """The teacher's probabilities; without a teacher the targets, smoothed; (B, fine)."""
-        if self.teacher is not None:
-            size = min(self.size, self.recipe.teacher.sizes[-1][1])  # what it has learned from
-            return self.teacher(resize(x, size)).softmax(1)
-        even = torch.full_like(targets, 1 / targets.shape[1])
-        return targets.lerp(even, self.recipe.label_smoothing)
 
     def eval_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
         """The averaged network's figures on photos as they are, with coarse labels."""

@@ -31,10 +31,6 @@ class Recipe:
         cutmix: share of the batches whose photos get a square of another one pasted in.
         ema_decay: of the exponential moving average of the weights, per step.
         augmentation: how far photos are changed.
-        teacher: recipe of a network that is trained first, from scratch on the same photos;
-            its probabilities for the very view that the network gets to see, at the size of
-            its own last photos if that is smaller, are then the target, instead of the label.
-            None for a network that learns from the labels.
     """
 
     layout: Layout = field(default_factory=Layout)
@@ -52,18 +48,9 @@ class Recipe:
     cutmix: float = 0.7
     ema_decay: float = 0.998
     augmentation: Augmentation = field(default_factory=Augmentation)
-    teacher: "Recipe | None" = None
 
 
 DEFAULT = Recipe()
-#: Seven times the parameters, most of them where feature maps are small and cost little time.
-TEACHER = replace(
-    DEFAULT,
-    layout=Layout(((16, 32), (64,), (128,), (192, 192))),
-    sizes=((0.0, 64), (0.5, 96)),
-    num_epochs=100,
-    label_smoothing=0.0,
-)
 RECIPES = {
     "default": DEFAULT,
     "full": replace(
@@ -72,7 +59,6 @@ RECIPES = {
         views=(128, 160, 192),
         num_epochs=240,
     ),
-    "taught": replace(DEFAULT, teacher=TEACHER),  # less accurate on test: cnn_results.json
     "draft": replace(
         DEFAULT,
         stored_size=64,

@@ -29,13 +29,11 @@ class Result:
         seed: of the run.
         parameters: trainable values of the network that is evaluated.
         best_epoch: the epoch kept, by validation accuracy.
-        seconds: wall-clock time of training and of evaluating train and validation splits,
-            the teachers' included.
+        seconds: wall-clock time of training and of evaluating train and validation splits.
         val_accuracy: of the epoch kept.
         test_accuracy: of the epoch kept, by the recipe's views.
         test_accuracy_plain: the same by one look at each photo.
         history: `History.state_dict()`.
-        teachers: parameters, val_accuracy and seconds of what was trained before it, to teach.
         setting: machine, threads, number format and versions.
     """
 
@@ -48,7 +46,6 @@ class Result:
     test_accuracy: float
     test_accuracy_plain: float
     history: dict
-    teachers: list[dict]
     setting: dict
 
     def curves(self) -> History:
@@ -73,19 +70,11 @@ def result_of(run: Run, recipe: str) -> Result:
         seed=run.seed,
         parameters=count_parameters(run.model),
         best_epoch=run.best.epoch,
-        seconds=run.seconds,
+        seconds=run.history.seconds,
         val_accuracy=run.best.metrics.accuracy,
         test_accuracy=accuracy[0],
         test_accuracy_plain=accuracy[1],
         history=_rounded(run.history.state_dict()),
-        teachers=[
-            {
-                "parameters": count_parameters(stage.model),
-                "val_accuracy": stage.best.metrics.accuracy,
-                "seconds": stage.history.seconds,
-            }
-            for stage in run.stages[:-1]
-        ],
         setting=setting(run.device),
     )
 

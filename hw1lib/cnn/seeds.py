@@ -10,10 +10,11 @@ import torch
 from hw1lib import device, ranks
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import Result, result_of
-from hw1lib.cnn.run import Run, Watcher, progress
+from hw1lib.cnn.run import Run
 from hw1lib.datasets import grocery
 from hw1lib.datasets.resources import data_folder, obtain
 from hw1lib.history import EpochRecord
+from hw1lib.progress import Progress
 
 
 def train_seeds(recipe: str, seeds: Sequence[int], *, processes: int = 1) -> Iterator[Result]:
@@ -64,12 +65,9 @@ def _train_seed(name: str, seed: int) -> Result | None:
     folder.mkdir(parents=True, exist_ok=True)
     title = f"{name}, seed {seed}"
     run = Run(recipe, photos, seed=seed, name=title, folder=folder, device=device.chosen())
-    run.train(_watchers)
+    progress = [Progress(title, recipe.num_epochs)] if ranks.is_first() else []
+    run.train(*progress, _end_with_parent)
     return result_of(run, name) if ranks.is_first() else None
-
-
-def _watchers(run: Run) -> list[Watcher]:
-    return [*(progress(run) if ranks.is_first() else ()), _end_with_parent]
 
 
 def _end_with_parent(record: EpochRecord) -> None:

@@ -25,13 +25,14 @@ from hw1lib import device
 from hw1lib.activations import sigmoid
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import result_of, setting
-from hw1lib.cnn.run import CPU, Run, progress
+from hw1lib.cnn.run import CPU, Run
 from hw1lib.datasets import grocery, mnist
 from hw1lib.datasets.download import replacing
 from hw1lib.datasets.resources import obtain
 from hw1lib.history import History
 from hw1lib.losses import one_hot
 from hw1lib.network import FullyConnectedNetwork
+from hw1lib.progress import Progress
 from hw1lib.training import Batches, evaluate, fit, set_seed, small_steps
 
 NUM_EPOCHS, BATCH_SIZE, LR = 16, 32, 0.01
@@ -145,7 +146,7 @@ def train_cnn(recipe: str, seed: int, where: torch.device) -> dict:
     photos = grocery.load(obtain("grocery").path, RECIPES[recipe].stored_size)
     run = Run(RECIPES[recipe], photos, seed=seed, device=where)
     with Utilisation() as busy:
-        run.train(progress)
+        run.train(Progress(recipe, run.recipe.num_epochs))
     result = result_of(run, recipe)
     return {
         "recipe": recipe,
