@@ -37,7 +37,7 @@ class Recipe:
     stored_size: int = 160
     sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.25, 96), (0.6, 128), (0.85, 160))
     views: tuple[int, ...] = (96, 128, 160)
-    num_epochs: int = 160
+    num_epochs: int = 180
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
@@ -57,7 +57,7 @@ RECIPES = {
         DEFAULT,
         sizes=((0.0, 96), (0.4, 128), (0.7, 160)),
         views=(128, 160, 192),
-        num_epochs=240,
+        num_epochs=270,
     ),
     "draft": replace(
         DEFAULT,
