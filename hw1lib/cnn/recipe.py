@@ -35,9 +35,9 @@ class Recipe:
 
     layout: Layout = field(default_factory=Layout)
     stored_size: int = 160
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.25, 96), (0.6, 128), (0.85, 160))
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.25, 96), (0.6, 128))
     views: tuple[int, ...] = (96, 128, 160)
-    num_epochs: int = 180
+    num_epochs: int = 340
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
