@@ -16,6 +16,7 @@ from hw1lib.cnn.learner import BestEpoch, CNNLearner
 from hw1lib.cnn.run import Run
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.history import EpochRecord, Metrics
+from hw1lib.submission.__main__ import EPILOG
 from hw1lib.training import Batches, TrainingInterruptedError, evaluate, set_seed
 
 COARSE_OF = [0, 1, 1]
@@ -132,6 +133,10 @@ def test_recipe_is_the_one_asked_for_and_stand_ins_get_a_short_one(monkeypatch):
         recipe.chosen()
 
 
+def test_help_of_the_export_names_every_recipe():
+    assert f"how the CNN is trained: {', '.join(recipe.RECIPES)}\n" in EPILOG
+
+
 # Augmentation. --------------------------------------------------------------------------------
 
 
@@ -219,6 +224,10 @@ def test_learner_learns_and_evaluates_with_averaged_weights():
     assert after.loss < before.loss
     assert after.accuracy == 1.0
     assert history.epochs == list(range(1, TINY.num_epochs + 1))
+    found = run.evaluate(run.photos.test)
+    assert (found.accuracy, found.count) == (after.accuracy, after.count)
+    assert found.loss == pytest.approx(after.loss)
+    assert run.evaluate(run.photos.test, views=(8, 16)).loss != pytest.approx(after.loss)
     plain = run.model.coarse(run.model.eval()(augment.resize(run.photos.test.images, 12)))
     averaged = run.learner.predict(run.photos.test.images)
     assert not torch.allclose(averaged, plain), "the average equals the last weights"

@@ -57,14 +57,7 @@ class Result:
 
 def result_of(run: Run, recipe: str) -> Result:
     """Evaluate a finished run on the test split, which is done here and nowhere else."""
-    labels = run.photos.test.labels
-    accuracy = [
-        (run.predict(run.photos.test.images, views=views).argmax(1) == labels)
-        .float()
-        .mean()
-        .item()
-        for views in (run.recipe.views, ())
-    ]
+    test, plain = (run.evaluate(run.photos.test, views=v) for v in (run.recipe.views, ()))
     return Result(
         recipe=recipe,
         seed=run.seed,
@@ -72,8 +65,8 @@ def result_of(run: Run, recipe: str) -> Result:
         best_epoch=run.best.epoch,
         seconds=run.history.seconds,
         val_accuracy=run.best.metrics.accuracy,
-        test_accuracy=accuracy[0],
-        test_accuracy_plain=accuracy[1],
+        test_accuracy=test.accuracy,
+        test_accuracy_plain=plain.accuracy,
         history=_rounded(run.history.state_dict()),
         setting=setting(run.device),
     )

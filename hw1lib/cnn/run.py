@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hw1lib.checkpoint import Checkpoint
 from hw1lib.cnn.learner import BestEpoch, CNNLearner
 from hw1lib.cnn.model import GroceryNet
 from hw1lib.cnn.recipe import Recipe
-from hw1lib.datasets.grocery import Grocery
-from hw1lib.history import EpochRecord, History
+from hw1lib.datasets.grocery import Grocery, GrocerySplit
+from hw1lib.history import EpochRecord, History, Metrics
 from hw1lib.training import Batches, fit, set_seed
 
 EVAL_BATCH_SIZE = 64
@@ -108,3 +109,9 @@ class Run:
         batches = images.split(EVAL_BATCH_SIZE)
         looks = [self.learner.predict(x.to(self.device), views=views) for x in batches]
         return torch.cat(looks).cpu()
+
+    def evaluate(self, split: GrocerySplit, *, views: Sequence[int] = ()) -> Metrics:
+        """Loss and accuracy of `predict` on a split, by coarse labels."""
+        logs = self.predict(split.images, views=views)
+        accuracy = (logs.argmax(1) == split.labels).float().mean().item()
+        return Metrics(F.nll_loss(logs, split.labels).item(), accuracy, len(split.labels))
