@@ -267,18 +267,20 @@ def test_statistics_of_batch_norm_are_averaged_like_the_weights():
     assert not torch.allclose(last, averaged)
 
 
-def test_prediction_by_views_is_the_mean_over_sizes_and_mirror_images():
+def test_prediction_by_views_is_the_mean_over_sizes_parts_and_mirror_images():
     set_seed(0)
     learner, x = learner_for(), split(8).images
     found = learner.predict(x, views=(8, 12))
     assert_close(found, learner.predict(x.flip(3), views=(8, 12)))
     net = learner.averaged.module
+    corners = [x[:, :, i : i + 14, k : k + 14] for i in (0, 2) for k in (0, 2)]
     looks = [
         net.coarse(net(augment.resize(side, size))).exp()
         for size in (8, 12)
-        for side in (x, x.flip(3))
+        for part in (x, *corners, x[:, :, 1:15, 1:15])
+        for side in (part, part.flip(3))
     ]
-    assert_close(found.exp(), sum(looks) / 4)
+    assert_close(found.exp(), sum(looks) / 24)
     assert_close(learner.predict(x).exp(), looks[0], msg="not at the size of the first step")
 
 

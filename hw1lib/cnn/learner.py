@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.transforms.v2.functional import ten_crop
 
 from hw1lib import ranks
 from hw1lib.cnn.augment import augment, cutmix, resize
@@ -18,6 +19,9 @@ from hw1lib.cnn.model import GroceryNet
 from hw1lib.cnn.optimizer import ConvMuon
 from hw1lib.cnn.recipe import Recipe
 from hw1lib.history import EpochRecord, Metrics
+
+#: Side of the corners and the middle that a prediction looks at, in shares of the photo's.
+CROP_SIDE = 0.9
 
 
 class CNNLearner:
@@ -108,15 +112,17 @@ class CNNLearner:
 
         Args:
             x: photos, uint8, (B, 3, H, W).
-            views: sizes at which each photo and its mirror image are looked at, pixels; the
-                mean of those probabilities is taken. Without any, one look at the photo, at
-                the size that training has come to.
+            views: sizes at which each photo is looked at, pixels: the whole of it, its
+                corners and its middle, and the mirror images of these; the mean of their
+                probabilities is taken. Without any, one look at the photo, at the size that
+                training has come to.
         """
         self.averaged.eval()
         coarse = self.averaged.module.coarse
         if not views:
             return coarse(self.averaged(resize(x, self.size)))
-        seen = [resize(side, size) for size in views for side in (x, x.flip(3))]
+        crops = (x, x.flip(3), *ten_crop(x, [round(CROP_SIDE * side) for side in x.shape[2:]]))
+        seen = [resize(crop, size) for size in views for crop in crops]
         looks = torch.stack([coarse(self.averaged(look)) for look in seen])
         return looks.logsumexp(0) - math.log(len(seen))
 

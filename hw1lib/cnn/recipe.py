@@ -19,7 +19,7 @@ class Recipe:
         stored_size: side of the photos as they are kept in memory, pixels.
         sizes: side of the photos in training, pixels, with the share of the steps from which
             on it holds: small and cheap ones first. Evaluation takes the same.
-        views: sizes at which a photo and its mirror image are looked at for a prediction.
+        views: sizes at which a photo and its parts are looked at for a prediction.
         num_epochs: passes over the training photos.
         evaluate_every: epochs between two evaluations of the train and validation splits.
         batch_size: photos a step.
@@ -36,7 +36,7 @@ class Recipe:
     layout: Layout = field(default_factory=Layout)
     stored_size: int = 160
     sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.25, 96), (0.6, 128))
-    views: tuple[int, ...] = (96, 128, 160)
+    views: tuple[int, ...] = (96, 128)
     num_epochs: int = 340
     evaluate_every: int = 10
     batch_size: int = 64
@@ -53,12 +53,7 @@ class Recipe:
 DEFAULT = Recipe()
 RECIPES = {
     "default": DEFAULT,
-    "full": replace(
-        DEFAULT,
-        sizes=((0.0, 96), (0.4, 128), (0.7, 160)),
-        views=(128, 160, 192),
-        num_epochs=270,
-    ),
+    "full": replace(DEFAULT, sizes=((0.0, 96), (0.4, 128)), num_epochs=400),
     "draft": replace(
         DEFAULT,
         stored_size=64,
