@@ -17,11 +17,8 @@ from hw1lib import ranks
 from hw1lib.cnn.augment import augment, cutmix, resize
 from hw1lib.cnn.model import GroceryNet
 from hw1lib.cnn.optimizer import ConvMuon
-from hw1lib.cnn.recipe import Recipe
+from hw1lib.cnn.recipe import CROP_SIDE, Recipe
 from hw1lib.history import EpochRecord, Metrics
-
-#: Side of the corners and the middle that a prediction looks at, in shares of the photo's.
-CROP_SIDE = 0.9
 
 
 class CNNLearner:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from hw1lib.cnn.augment import Augmentation
 from hw1lib.cnn.model import Layout
 
+#: Side of the corners and the middle that a prediction looks at, in shares of the photo's.
+CROP_SIDE = 0.9
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -19,7 +22,8 @@ class Recipe:
         stored_size: side of the photos as they are kept in memory, pixels.
         sizes: side of the photos in training, pixels, with the share of the steps from which
             on it holds: small and cheap ones first. Evaluation takes the same.
-        views: sizes at which a photo and its parts are looked at for a prediction.
+        views: sizes at which a photo, its corners and its middle are looked at for a
+            prediction.
         num_epochs: passes over the training photos.
         evaluate_every: epochs between two evaluations of the train and validation splits.
         batch_size: photos a step.
