@@ -167,6 +167,12 @@ def test_a_cell_that_was_not_run_is_an_error(sample, found):
     assert finding.startswith("error: cell 11: was not run, like 1 more. Run")
 
 
+def test_a_notebook_without_code_is_an_error(sample, found):
+    sample.change(lambda notebook: notebook.update(cells=[new_markdown_cell("# HW1")]))
+    (finding,) = found(sample, "run")
+    assert finding.startswith("error: the notebook holds no code. Run ./export.sh again")
+
+
 def test_cells_out_of_order_are_an_error_that_names_the_first(sample, found):
     sample.change(lambda notebook: cell(notebook, "c").update(execution_count=17))
     first, second = found(sample, "run")
