@@ -4,19 +4,25 @@ Allowed are tensors alone: no autograd, no built-in layers, losses, activations,
 """
 
 import ast
+import inspect
 import re
 import sys
 import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+import torch
+
+#: Layers, activations and losses that tensors, or torch itself, have ready-made.
+READY_MADE = {
+    name.removesuffix("_")
+    for name in {*dir(torch), *dir(torch.Tensor)} & {*dir(torch.nn.functional)}
+    if inspect.isroutine(getattr(torch.nn.functional, name))
+}
 #: Names that no code on the Q2 path may use, whatever object they are taken from.
-FORBIDDEN_NAMES = {
-    *("autograd", "backward_hook", "grad", "requires_grad", "requires_grad_", "enable_grad"),
-    *("nn", "functional", "special", "optim", "Parameter", "Module", "jit", "compile", "vmap"),
-    *("sigmoid", "sigmoid_", "expit", "tanh", "tanh_", "softmax", "log_softmax", "relu"),
-    *("logsumexp", "cross_entropy", "nll_loss", "logsigmoid", "selu", "celu", "prelu", "rrelu"),
-    *("conv1d", "conv2d", "batch_norm", "layer_norm", "dropout", "kl_div", "func", "_C", "ops"),
+FORBIDDEN_NAMES = READY_MADE | {
+    *("autograd", "grad", "requires_grad", "enable_grad", "func", "vmap", "jit", "compile"),
+    *("nn", "functional", "special", "optim", "Parameter", "Module", "logsumexp", "_C", "ops"),
 }
 #: Functions that would hide a name from this reading.
 VEILS = {"getattr", "eval", "exec", "__import__", "import_module"}
@@ -70,6 +76,11 @@ def offences_in_cell(source: str, imported: Collection[str] = ()) -> list[Offenc
     return _scan(_tree(source), imported, _is_for_q2)
 
 
+def is_forbidden(name: str) -> bool:
+    """Whether question 2 may not use what has this name, or the same done in place."""
+    return name.removesuffix("_") in FORBIDDEN_NAMES
+
+
 def names_bound(source: str) -> set[str]:
     """Names that a cell binds to imports that are not for Q2.
 
@@ -104,7 +115,9 @@ def _scan(
         elif isinstance(node, ast.Call) and _is_autograd(node):
             found.append(Offence(node.lineno, "backward()"))
         # Only what is taken from somewhere: our own sigmoid is a plain name.
-        elif isinstance(node, ast.Attribute) and node.attr in FORBIDDEN_NAMES | VEILS:
+        elif isinstance(node, ast.Attribute) and (
+            is_forbidden(node.attr) or node.attr in VEILS
+        ):
             found.append(Offence(node.lineno, node.attr, sure=node.attr not in VEILS))
         elif isinstance(node, ast.Name) and node.id in {*imported, *VEILS}:
             found.append(Offence(node.lineno, node.id, sure=node.id not in VEILS))
@@ -119,7 +132,7 @@ def _is_autograd(call: ast.Call) -> bool:
 
 def _from_is_fine(module: str, alias: ast.alias) -> bool:
     if module == "torch":
-        return alias.name not in FORBIDDEN_NAMES | {"*"}
+        return not is_forbidden(alias.name) and alias.name != "*"
     return _is_for_q2(f"{module}.{alias.name}") and _is_for_q2(module)
 
 
