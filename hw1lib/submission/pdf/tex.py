@@ -82,6 +82,8 @@ IGNORED = {
     "relax", "displaylimits", "allowbreak", "nobreak", "mathstrut", "strut", "protect",
 }  # fmt: skip
 MATHEMATICAL = frozenset("".join(SYMBOLS.values()) + "′″‴⟨⟩⌈⌉⌊⌋‖…")
+# Typst would stretch these to a partner, miss the partner, or take what follows for a radicand.
+STRETCHED = "⟨⟩⌈⌉⌊⌋⟦⟧⌜⌝⌞⌟⟮⟯⎰⎱❲❳√"
 GREEK_CAPITALS = "ΓΔΘΛΞΠΣΥΦΨΩ"
 MAX_EXPANSIONS = 2000
 MAX_DEPTH = 60
@@ -172,7 +174,7 @@ def character(char: str) -> str:
         return "−"
     if char == "*":
         return "∗"
-    if char.isascii():
+    if char.isascii() or char in STRETCHED:
         return char if char.isalnum() else "\\" + char
     mathematical = unicodedata.category(char) == "Sm" or char in MATHEMATICAL
     return char if mathematical else quoted(char)
@@ -483,7 +485,7 @@ class _Parser:
         if token == ".":
             return ""
         if token in ("<", ">"):
-            return "⟨" if token == "<" else "⟩"
+            return character("⟨" if token == "<" else "⟩")
         if token == "\\|":
             return "‖"
         if token[0] == "\\" and token[1:] in SYMBOLS:
