@@ -39,6 +39,15 @@ STYLES = {
     "code": "code", "kbd": "code", "samp": "code", "tt": "code",
     "sub": "sub", "sup": "super", "small": "small",
 }  # fmt: skip
+#: Names in SVG that the parser of HTML, to which case is nothing, writes in small letters.
+SVG_NAMES = {
+    name.lower(): name
+    for name in (
+        *("clipPath", "clipPathUnits", "gradientTransform", "gradientUnits", "linearGradient"),
+        *("markerHeight", "markerUnits", "markerWidth", "patternTransform", "patternUnits"),
+        *("preserveAspectRatio", "radialGradient", "refX", "refY", "textLength", "viewBox"),
+    )
+}
 #: A string in Typst math.
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 #: Nesting beyond this is set flat: Typst and paper both run out of room.
@@ -360,19 +369,14 @@ class _Converter:
     def inline_svg(self, tag: Tag) -> list[Node]:
         if not tag.get("xmlns"):
             tag["xmlns"] = "http://www.w3.org/2000/svg"
+        drawing = re.sub(
+            r"(?<=[<\s/])[a-z]+(?=[\s=/>])", lambda m: SVG_NAMES.get(m[0], m[0]), str(tag)
+        )
         try:
-            placed = self.context.images.place(str(tag).encode(), "image/svg+xml")
+            placed = self.context.images.place(drawing.encode(), "image/svg+xml")
         except ImageError:
             return self.words(tag.get_text(" "))
-        return [
-            {
-                "t": "image",
-                "file": placed.file,
-                "w": placed.width,
-                "h": placed.height,
-                "alt": "",
-            }
-        ]
+        return [{"t": "image", **measures(placed), "alt": ""}]
 
     def inline_input(self, tag: Tag) -> list[Node]:
         kind = str(tag.get("type") or "text").lower()
