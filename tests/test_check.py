@@ -16,6 +16,7 @@ from hw1lib.submission.__main__ import main
 from hw1lib.submission.check import collect, inspection, run, trained
 from hw1lib.submission.check.child import Mnist
 from hw1lib.submission.check.drawings import read_drawing
+from hw1lib.submission.check.executed import note_executed
 from hw1lib.submission.check.findings import BROKEN, Finding, Report, bounded, screen
 from tests import check_samples as samples
 from tests.check_samples import NAME, Sample
@@ -209,6 +210,18 @@ def test_cells_added_and_removed_after_the_run_are_errors(sample, found):
     assert "cell 27 (In [99]): its code was added or moved after the run" in added
 
 
+def test_one_cell_put_before_many_that_are_the_same_is_the_only_one_found(sample, found):
+    def repeat(notebook):
+        for _ in range(300):
+            notebook.cells.append(samples.code("count += 1"))
+            note_executed(notebook, notebook.cells[-1])
+        notebook.cells.insert(-300, new_code_cell("more", execution_count=99))
+
+    sample.change(repeat)
+    (added,) = found(sample, "code")
+    assert "cell 28 (In [99]): its code was added or moved after the run" in added
+
+
 def test_text_may_be_edited_after_the_run(sample, found):
     sample.change(
         lambda notebook: notebook.cells[3].update(source=notebook.cells[3].source + "!")
@@ -258,6 +271,19 @@ def test_a_question_without_an_answer_is_an_error(sample, found, question, empti
     (finding,) = found(sample, "answers")
     assert finding.startswith(f"error: {question}, cell")
     assert why in finding
+
+
+@pytest.mark.parametrize("question", [q for q in inspection.answers.QUESTIONS if q != "Q3.II"])
+def test_a_heading_with_nothing_below_it_is_an_error(sample, found, question):
+    def spoil(notebook):
+        headings = [c.cell_type == "markdown" and "# Q" in c.source for c in notebook.cells]
+        first = next(i for i, c in enumerate(notebook.cells) if f"# {question} " in c.source)
+        last = headings.index(True, first + 1) if any(headings[first + 1 :]) else None
+        notebook.cells[first].source = f"### {question} Alone"
+        del notebook.cells[first + 1 : last]
+
+    sample.change(spoil)
+    assert any(text.startswith(f"error: {question}, cell") for text in found(sample, "answers"))
 
 
 def test_a_heading_in_a_block_of_code_is_none(sample, found):

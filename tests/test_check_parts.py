@@ -7,7 +7,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from hw1lib.submission.check import answers, findings
 from hw1lib.submission.check.answers import Asked, Section
-from hw1lib.submission.check.drawings import Drawing, Panel
+from hw1lib.submission.check.collect import NothingToCheckError, collect
+from hw1lib.submission.check.drawings import Drawing, Panel, read_drawing
 from hw1lib.submission.check.findings import Finding, Report
 from hw1lib.submission.check.forbidden import Offence, names_bound, offences, offences_in_cell
 
@@ -294,6 +295,60 @@ def test_an_answer_lacks_what_was_asked_for_and_is_not_there(asked, section, wha
 
 def test_the_question_that_is_answered_by_its_parts_may_be_empty():
     assert list(answers._answer("Q3.II", Asked(), Section("c"))) == []
+
+
+# Drawings. ------------------------------------------------------------------------------------
+
+
+def test_a_figure_has_panels_with_lines_labels_and_a_legend():
+    assert read_drawing(
+        """<svg><!--outside--><g id="figure_1"><g id="axes_1">
+        <g id="line2d_1"><path d="M 0 0 L 1 0 "/></g>
+        <g id="line2d_2"><path d="M 0 0 L 0 5 "/></g>
+        <g id="patch_1"><path d="M 0 0 L 1 0 "/></g>
+        <g id="matplotlib.axis_1"><g id="text_1"><!--epoch--></g>
+        <g id="xtick_1"><g id="text_2"><!--5--></g></g></g>
+        <g id="text_3"><text>Title</text></g>
+        <g id="legend_1"><g id="text_4"><!-- train --></g><g id="line2d_3">
+        <path d="M 0 0 L 1 0 "/></g></g></g></g></svg>"""
+    ) == Drawing(
+        {"axes_1": Panel(["epoch"], 1, ["train"])}, ["epoch", "5", "Title", "train"], photos=0
+    )
+    assert read_drawing("<svg><image/><g><image/></g></svg>") == Drawing(photos=2)
+
+
+# Files. --------------------------------------------------------------------------------------
+
+
+def test_folders_are_looked_into_eight_deep_and_the_next_is_named(tmp_path):
+    folder = tmp_path
+    for depth in range(1, 10):
+        folder /= f"f{depth}"
+        folder.mkdir()
+        (folder / "x.pkl").touch()
+    *seen, closed = collect([tmp_path])
+    names = ["/".join(f"f{n}" for n in range(1, depth + 1)) for depth in range(1, 10)]
+    assert [found.name for found in seen] == names[:8]
+    assert (closed.name, closed.files, closed.closed) == (names[8], (), (folder,))
+
+
+def test_a_folder_that_cannot_be_opened_is_named_by_its_path(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    (found,) = collect([tmp_path])
+    assert (found.name, found.files, found.closed) == (str(tmp_path), (), (tmp_path,))
+
+
+def test_what_is_not_there_or_none_of_ours_is_an_error(tmp_path):
+    for path, why in [
+        (tmp_path, "holds no"),
+        (tmp_path / "x.pkl", "there is no file"),
+        (tmp_path / "x.txt", "is no .ipynb"),
+    ]:
+        with pytest.raises(NothingToCheckError, match=why):
+            collect([path])
 
 
 # What question 2 may not use. ----------------------------------------------------------------

@@ -10,10 +10,11 @@ from ipython_pygments_lexers import IPythonLexer
 from PIL import Image
 from pygments.token import Token
 
-from hw1lib.submission.pdf import images, markdown, runs, tables
+from hw1lib.submission.pdf import glyphs, hypertext, images, markdown, readback, runs, tables
+from hw1lib.submission.pdf.cells import Text, read_outputs, student_ids, terminal_lines
 from hw1lib.submission.pdf.images import ImageError, Images, Placed
 from hw1lib.submission.pdf.markdown import Math, Page
-from tests.pdf_samples import SVG, picture
+from tests.pdf_samples import SVG, code, notebook, picture, rich, stream
 
 # Markdown. -----------------------------------------------------------------------------------
 
@@ -187,6 +188,7 @@ def table_of(columns, text, *, index=False):
     [
         (8, "x" * 10, False, [(0, 8)]),  # 10 characters and a gap of 2.4 each, of 104
         (9, "x" * 10, False, [(0, 8), (8, 9)]),
+        (12, "x" * 7, False, [(0, 11), (11, 12)]),  # eleven leave room for half a letter
         (9, "x y " * 20, False, [(0, 6), (6, 9)]),  # text wraps at 14
         (3, "x" * 80, False, [(0, 2), (2, 3)]),  # a long word at 44
         (16, "x" * 10, True, [(0, 8), (8, 15), (15, 16)]),  # each part repeats the index
@@ -316,7 +318,7 @@ def test_only_words_longer_than_the_longest_may_break():
         ("48:2:1:2:999;1", {"background": "#0102ff", "bold": True}),
         ("38;5", {}),
         ("38", {}),
-        ("99", {}),
+        *((str(code), {}) for code in (5, 29, 50, 89, 98, 99, 108)),
     ],
 )
 def test_escape_sequences_become_styles(codes, style):
@@ -368,6 +370,20 @@ def test_lengths_of_drawings_are_read_in_css_pixels(written, pixels):
 )
 def test_a_drawing_has_the_size_of_its_attributes_or_view_box(attributes, size):
     assert images.svg_size(f"<svg {attributes}>".encode()) == pytest.approx(size)
+
+
+def test_a_drawing_is_read_whatever_bytes_are_in_it():
+    assert images.svg_size(b"<!-- \xe9 --><svg width='20' height='10'>") == (20, 10)
+
+
+@pytest.mark.parametrize(
+    ("data", "mime"),
+    [(SVG.encode(), ""), (f"<!--{' ' * 2000}-->{SVG}".encode(), "image/svg+xml")],
+    ids=["beginning", "type"],
+)
+def test_a_drawing_is_known_by_its_type_or_its_beginning(tmp_path, data, mime):
+    placed = Images(tmp_path, None).place(data, mime)
+    assert (tmp_path / placed.file).suffix == ".svg"
 
 
 @pytest.mark.parametrize("drawing", ["<p>", "<svg viewBox='0 0 40 0'>"])
@@ -486,3 +502,88 @@ def test_only_files_below_the_notebook_s_folder_are_read(tmp_path, monkeypatch):
         found.find("c.png", {})
     with pytest.raises(ImageError, match="it is larger than 0 MB"):
         Images(tmp_path, None).place(picture())
+
+
+# Cells. --------------------------------------------------------------------------------------
+
+
+def test_pieces_of_one_stream_are_joined_until_another_comes_between():
+    given = [stream("a"), stream("b"), stream("c", "stderr"), stream("d"), stream("e")]
+    assert read_outputs(code("x", *given), 1, 100, set()) == [
+        ("", Text("ab")),
+        ("", Text("c", error=True)),
+        ("", Text("de")),
+    ]
+    assert read_outputs(code("x", *given), 1, 100, {"stderr"}) == [("", Text("abde"))]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a\nb", ["a", "b"]),
+        ("a\r\nb", ["a", "b"]),
+        ("10%\r 9", [" 9%"]),
+        ("ab\bc", ["ac"]),
+        ("a\b\b\bcd", ["cd"]),
+        ("a\x1b[2Kb", ["ab"]),
+        ("a\r\x1b[31mb\r", ["\x1b[31mb"]),
+    ],
+)
+def test_lines_are_what_a_terminal_leaves_of_them(text, lines):
+    assert terminal_lines(text) == lines
+
+
+@pytest.mark.parametrize(
+    ("asked", "width"), [(30, 30), (0.5, 0.5), (0, None), (-1, None), ("30", None)]
+)
+def test_a_picture_has_the_width_that_its_output_asks_for(asked, width):
+    output = rich(png=base64.b64encode(picture()).decode())
+    output.metadata = {"image/png": {"width": asked, "alt": "A"}, "caption": "C"}
+    ((_, found),) = read_outputs(code("x", output), 1, 100, set())
+    assert (found.width, found.alt, found.caption) == (width, "A", "C")
+    assert found.data == picture()
+
+
+@pytest.mark.parametrize(
+    ("source", "ids"),
+    [
+        ("n = 1\nIDS = ['012', 345]", ["012", "345"]),
+        ("IDS = ('012', other)", ["012"]),
+        ("print('IDS')", []),
+        ("IDS = [", []),
+    ],
+)
+def test_ids_are_the_constants_of_the_first_list_in_the_cell_that_is_tagged(source, ids):
+    assert student_ids(notebook(code("x = ['1']"), code(source, tags=("ids",)))) == ids
+
+
+# Letters. ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", glyphs.COVERAGE)
+def test_a_bundled_font_is_there_and_its_characters_are_known(name):
+    assert ord("a") in glyphs.characters(glyphs.font_folder() / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("1. שלום", {"rtl": True}), ("سلام a", {"rtl": True}), ("a שלום", {}), ("12", {})],
+)
+def test_text_runs_the_way_of_its_first_letter(text, found):
+    assert hypertext.direction([text]) == found
+
+
+# Reading back. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["a line of code", "a table cell", "text"])
+@pytest.mark.parametrize("between", ["", "p.7"])
+def test_pieces_are_found_with_a_header_between_and_the_search_goes_on_after_them(
+    kind, between
+):
+    pieces = ["alpha1", "beta22", "gamma3", "delta4"]
+    text = f"before{''.join(pieces[:2])}{between}{''.join(pieces[2:])}after"
+    assert readback.seek(text, pieces, 3, kind) == (text.index("after"), [])
+    at, lost = readback.seek(text, [*pieces, "missing"], 3, kind)
+    assert lost == ["missing"]
+    assert 3 <= at <= text.index("after")
