@@ -12,7 +12,7 @@ from IPython.display import HTML, Markdown
 
 from hw1lib.datasets.resources import Source
 
-RED = "#c00000"
+RED = "#e03030"
 
 
 def show_source(*objects: object) -> Markdown:
