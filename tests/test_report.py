@@ -37,7 +37,7 @@ def test_table_shows_text_as_it_is_and_marks_rows_red():
     assert "<caption>T &amp; U</caption>" in html
     assert "<th>a&lt;b</th>" in html
     assert "<script>" not in html
-    assert html.count('<td style="color: #c00000">') == 2
+    assert html.count(f'<td style="color: {report.RED}">') == 2
     assert html.index("&lt;script&gt;") < html.index(report.RED)
 
 
