@@ -130,7 +130,7 @@ def test_cutmix_reaches_every_place_of_the_photo():
 
 
 def test_network_is_built_as_its_layout_says():
-    layout = model.Layout(((4, 5), (6,)), stem=5, stride=2, head=7)
+    layout = model.Layout(((4, 5), (6,)), stem=5, stride=2, expansion=0, head=7)
     found = [
         (layer.name, layer.shape)
         for layer in model.layers(model.GroceryNet(layout, COARSE_OF), 32)
@@ -147,7 +147,7 @@ def test_network_is_built_as_its_layout_says():
 
 
 def test_inverted_residuals_widen_go_channel_by_channel_and_add_the_input_where_it_fits():
-    layout = model.Layout(((4, 4), (6,)), expansion=2)
+    layout = model.Layout(((4,), (4, 6)), expansion=2)
     net = model.GroceryNet(layout, COARSE_OF)
     blocks = [block for block in net.modules() if isinstance(block, model.InvertedResidual)]
     assert [block.residual for block in blocks] == [True, False]
@@ -271,7 +271,7 @@ def test_labels_are_mixed_as_the_photos_are(monkeypatch):
 @pytest.mark.parametrize("muon_lr", [None, 0.02])
 def test_each_weight_has_one_optimiser_and_only_matrices_and_filters_decay(muon_lr):
     learner = learner_for(muon_lr=muon_lr, weight_decay=0.1)
-    filters = [p for p in learner.model.parameters() if p.ndim == 4]
+    filters = [p for p in learner.model.parameters() if p.ndim == 4 and p.shape[1] > 1]
     adam, *muon = learner._optimizers
     assert len(muon) == (muon_lr is not None)
     decayed, free = adam.param_groups
@@ -281,7 +281,7 @@ def test_each_weight_has_one_optimiser_and_only_matrices_and_filters_decay(muon_
     assert by_adam == {
         id(p)
         for p in learner.model.parameters()
-        if p.ndim == 2 or (p.ndim == 4 and muon_lr is None)
+        if p.ndim > 1 and not (muon and any(p is weight for weight in filters))
     }
     if muon:
         assert muon[0].defaults["weight_decay"] == 0.1

@@ -21,15 +21,16 @@ class Layout:
             last halves height and width.
         stem: side of the first convolution, pixels.
         stride: of the first convolution.
-        expansion: 0 for plain 3x3 convolutions; otherwise every block but the first is an
-            inverted residual, that many times wider inside.
+        expansion: 0 for plain 3x3 convolutions; otherwise the blocks of all stages but the
+            first are inverted residuals, that many times wider inside, and a ReLU ends the
+            last.
         head: channels of a last 1x1 convolution; 0 for none.
     """
 
-    stages: tuple[tuple[int, ...], ...] = ((16, 32), (48,), (64,), (72,))
+    stages: tuple[tuple[int, ...], ...] = ((16, 32), (48, 48), (64, 64), (80,))
     stem: int = 5
     stride: int = 2
-    expansion: int = 0
+    expansion: float = 2.5
     head: int = 0
 
 
@@ -64,9 +65,9 @@ class InvertedResidual(nn.Module):
     Source: Sandler et al., MobileNetV2: Inverted residuals and linear bottlenecks, 2018.
     """
 
-    def __init__(self, fan_in: int, fan_out: int, expansion: int) -> None:
+    def __init__(self, fan_in: int, fan_out: int, expansion: float) -> None:
         super().__init__()
-        hidden = fan_in * expansion
+        hidden = round(fan_in * expansion)
         self.block = nn.Sequential(
             ConvBlock(fan_in, hidden, 1),
             ConvBlock(hidden, hidden, 3, groups=hidden),
@@ -122,20 +123,22 @@ def _features(layout: Layout) -> tuple[nn.Sequential, int]:
     for number, stage in enumerate(layout.stages, start=1):
         for index, fan_out in enumerate(stage, start=1):
             pool = index == len(stage) and number < len(layout.stages)
-            if not blocks:
+            if layout.expansion and number > 1:
+                blocks.append(InvertedResidual(channels, fan_out, layout.expansion))
+                blocks += [nn.MaxPool2d(2)] * pool
+            elif blocks:
+                blocks.append(ConvBlock(channels, fan_out, pool=pool))
+            else:
                 first = ConvBlock(
                     channels, fan_out, layout.stem, stride=layout.stride, pool=pool
                 )
                 blocks.append(first)
-            elif layout.expansion:
-                blocks.append(InvertedResidual(channels, fan_out, layout.expansion))
-                blocks += [nn.MaxPool2d(2)] * pool
-            else:
-                blocks.append(ConvBlock(channels, fan_out, pool=pool))
             channels = fan_out
     if layout.head:
         blocks.append(ConvBlock(channels, layout.head, 1))
         channels = layout.head
+    elif layout.expansion:
+        blocks.append(nn.ReLU(inplace=True))
     return nn.Sequential(*blocks), channels
 
 

@@ -41,7 +41,7 @@ class Recipe:
     stored_size: int = 160
     sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.25, 96), (0.6, 128))
     views: tuple[int, ...] = (96, 128)
-    num_epochs: int = 340
+    num_epochs: int = 200
     evaluate_every: int = 10
     batch_size: int = 64
     lr: float = 6e-3
@@ -55,9 +55,12 @@ class Recipe:
 
 
 DEFAULT = Recipe()
+#: As many parameters in half as many layers, without inverted residuals: for comparison.
+PLAIN = Layout(((16, 32), (48,), (64,), (72,)), expansion=0)
 RECIPES = {
     "default": DEFAULT,
     "full": replace(DEFAULT, sizes=((0.0, 96), (0.4, 128)), num_epochs=400),
+    "plain": replace(DEFAULT, layout=PLAIN, num_epochs=340),
     "draft": replace(
         DEFAULT,
         stored_size=64,

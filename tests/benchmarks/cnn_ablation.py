@@ -1,15 +1,15 @@
-"""What each part of the CNN's recipe is worth: one change at a time, for the same computing.
+"""What each part of the plain recipe is worth: one change at a time, for the same computing.
 
     .venv/bin/python tests/benchmarks/cnn_ablation.py [--epochs 60] [--folds 0 1]
     .venv/bin/python tests/benchmarks/cnn_ablation.py --only "no CutMix"
 
 The photos are shown at 48, then 64 pixels. Every variant may use the processor time of so many
-epochs of the default, on one thread: a few steps of both, timed in turn, tell how many of its
-own these are, whatever the speed of the machine at that time. The test split is not touched.
-The photos of a class are of a few shelves. Half of the classes, those of even fine label in
-fold 0 and of odd label in fold 1, lose the smaller of two groups of photos of like colours:
-mostly another shelf, or another shop. The judges are these photos and the validation split;
-both show what is new to the network, as most of the test photos do.
+epochs of the plain recipe, on one thread: a few steps of both, timed in turn, tell how many
+epochs of its own these are, whatever the speed of the machine at that time. The test split is
+not touched. The photos of a class are of a few shelves. Half of the classes, those of even fine
+label in fold 0 and of odd label in fold 1, lose the smaller of two groups of photos of like
+colours: mostly another shelf, or another shop. The judges are these photos and the validation
+split; both show what is new to the network, as most of the test photos do.
 Results are added to cnn_ablation.json beside this file, from which the notebook draws. Needs
 the real Grocery Store photos in data/ or a mirror (see data/README.md).
 """
@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from hw1lib.cnn.model import Layout, count_parameters
-from hw1lib.cnn.recipe import DEFAULT, Recipe
+from hw1lib.cnn.recipe import RECIPES, Recipe
 from hw1lib.cnn.results import setting
 from hw1lib.cnn.run import Run
 from hw1lib.datasets import grocery
@@ -41,11 +41,11 @@ FOLDS = 2
 FILE = Path(__file__).with_name("cnn_ablation.json")
 
 #: Small photos take a quarter of the time; in a shorter run the average is shorter.
-SMALL = replace(DEFAULT, sizes=((0.0, 48), (0.5, 64)), views=(48, 64), ema_decay=0.995)
+SMALL = replace(RECIPES["plain"], sizes=((0.0, 48), (0.5, 64)), views=(48, 64), ema_decay=0.995)
 AUGMENTATION = SMALL.augmentation
 INVERTED = Layout(((16,), (16, 24, 24), (40, 40), (56, 56)), expansion=4, head=128)
 VARIANTS = {
-    "default": SMALL,
+    "plain": SMALL,
     "AdamW for the convolutions too": replace(SMALL, muon_lr=None),
     "no CutMix": replace(SMALL, cutmix=0.0),
     "less CutMix": replace(SMALL, cutmix=0.3),
@@ -64,7 +64,7 @@ VARIANTS = {
     ),
     "no label smoothing": replace(SMALL, label_smoothing=0.0),
     "one convolution before the first pool": replace(
-        SMALL, layout=Layout(((24,), (40,), (64,), (96,)))
+        SMALL, layout=Layout(((24,), (40,), (64,), (96,)), expansion=0)
     ),
     "inverted residuals": replace(SMALL, layout=INVERTED),
 }
@@ -117,14 +117,14 @@ def hold_out(photos: Grocery, fold: int) -> Grocery:
     return photos._replace(train=kept, test=taken)
 
 
-def epochs_in_time(default_epochs: int, recipe: Recipe, photos: Grocery) -> int:
-    """How many epochs of a recipe take the processor time of so many of the default's.
+def epochs_in_time(base_epochs: int, recipe: Recipe, photos: Grocery) -> int:
+    """How many epochs of a recipe take the processor time of so many of the plain recipe's.
 
     As many, where the times of an epoch differ by less than 10 %: timing is no more exact.
     """
     ratios = [epoch_seconds(SMALL, photos) / epoch_seconds(recipe, photos) for _ in range(3)]
     ratio = statistics.median(ratios)
-    return default_epochs if 0.9 < ratio < 1.1 else max(1, round(default_epochs * ratio))
+    return base_epochs if 0.9 < ratio < 1.1 else max(1, round(base_epochs * ratio))
 
 
 def epoch_seconds(recipe: Recipe, photos: Grocery) -> float:
@@ -149,12 +149,12 @@ def step_seconds(recipe: Recipe, photos: Grocery) -> float:
     return (time.process_time() - start) / 3
 
 
-def measure(name: str, fold: int, default_epochs: int) -> dict:
+def measure(name: str, fold: int, base_epochs: int) -> dict:
     """One variant on one fold."""
     torch.set_num_threads(1)
     recipe = VARIANTS[name]
     photos = hold_out(grocery.load(obtain("grocery").path, recipe.stored_size), fold)
-    epochs = epochs_in_time(default_epochs, recipe, photos)
+    epochs = epochs_in_time(base_epochs, recipe, photos)
     run = Run(
         replace(recipe, num_epochs=epochs, evaluate_every=epochs), photos, seed=fold, name=name
     )
@@ -166,7 +166,7 @@ def measure(name: str, fold: int, default_epochs: int) -> dict:
         "fold": fold,
         "parameters": count_parameters(run.model),
         "epochs": epochs,
-        "default_epochs": default_epochs,
+        "base_epochs": base_epochs,
         "seconds": seconds,
         "val": asdict(run.evaluate(photos.val, views=recipe.views)),
         "held_out": asdict(run.evaluate(photos.test, views=recipe.views)),
@@ -186,7 +186,7 @@ def keep(result: dict) -> None:
 def main() -> None:
     """Measure the variants asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=60, help="of the default recipe")
+    parser.add_argument("--epochs", type=int, default=60, help="of the plain recipe")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1], choices=range(FOLDS))
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))

@@ -13,7 +13,7 @@ mirror (see data/README.md).
 - reference: 3 blocks of convolution 3x3, batch norm, ReLU and max-pool 4 (21, 42, 84 channels),
   one linear layer, 98 533 parameters; 256 x 256 photos, batches of 150, Adam at 5e-4, weight
   decay 1e-2, no augmentation;
-- short: the default recipe's network and augmentation, in fewer epochs on smaller photos and
+- short: the plain recipe's network and augmentation, in fewer epochs on smaller photos and
   without CutMix, which slows the first epochs down.
 """
 
@@ -38,7 +38,7 @@ from hw1lib.training import Batches, evaluate, fit, set_seed
 TARGET = 0.6531
 ITS_EPOCHS, ITS_BEST_EPOCH = 30, 21
 SHORT = replace(
-    recipe.DEFAULT,
+    recipe.RECIPES["plain"],
     num_epochs=25,
     evaluate_every=2,
     sizes=((0.0, 48), (0.5, 64)),

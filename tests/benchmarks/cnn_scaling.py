@@ -23,7 +23,7 @@ import torch
 from hw1lib import device, ranks
 from hw1lib.cnn.learner import CNNLearner
 from hw1lib.cnn.model import GroceryNet
-from hw1lib.cnn.recipe import DEFAULT
+from hw1lib.cnn.recipe import RECIPES
 from hw1lib.training import set_seed
 
 WARM_UP, STEPS = 3, 15
@@ -33,7 +33,7 @@ def timed_steps(batch_size: int, size: int) -> float:
     """Seconds a step, on this rank."""
     where = device.chosen()
     set_seed(0)
-    recipe = replace(DEFAULT, sizes=((0.0, size),), batch_size=batch_size)
+    recipe = replace(RECIPES["plain"], sizes=((0.0, size),), batch_size=batch_size)
     net = GroceryNet(recipe.layout, [fine * 43 // 81 for fine in range(81)]).to(where)
     learner = CNNLearner(net, recipe, steps_per_epoch=WARM_UP + STEPS)
     shape = (batch_size, 3, recipe.stored_size, recipe.stored_size)
