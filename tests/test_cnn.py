@@ -105,7 +105,8 @@ def test_layers_list_every_parameter_and_leave_the_network_as_it_was():
     before = {k: v.clone() for k, v in net.state_dict().items()}
     layers = model.layers(net, 32)
     assert sum(layer.parameters for layer in layers) == model.count_parameters(net)
-    assert layers[0] == model.Layer("Conv2d 3 x 3", (4, 32, 32), 4 * 3 * 9)
+    first = "Conv2d 3 x 3, MaxPool2d 2 x 2, BatchNorm2d, ReLU"
+    assert layers[0] == model.Layer(first, (4, 16, 16), 4 * 3 * 9 + 2 * 4)
     assert layers[-1].shape == (3,)
     assert net.training
     assert same(before, net.state_dict())

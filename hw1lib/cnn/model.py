@@ -166,7 +166,13 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Layer(NamedTuple):
-    """One layer as a table shows it: name, output shape (C, H, W) or (C,), parameters."""
+    """A convolution or linear layer and all up to the next, as a table shows them.
+
+    Attributes:
+        name: the modules in their order.
+        shape: of the last one's output, (C, H, W) or (C,).
+        parameters: trainable values of them all.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -178,15 +184,12 @@ def layers(model: nn.Module, size: int) -> list[Layer]:
     found: list[Layer] = []
 
     def note(module: nn.Module, _: object, output: Tensor) -> None:
-        name = type(module).__name__
-        if isinstance(module, nn.Conv2d | nn.MaxPool2d):
-            side = (
-                module.kernel_size
-                if isinstance(module.kernel_size, int)
-                else module.kernel_size[0]
-            )
-            name += f" {side} x {side}"
-        found.append(Layer(name, tuple(output.shape[1:]), count_parameters(module)))
+        name, parameters = _title(module), count_parameters(module)
+        if found and not isinstance(module, nn.Conv2d | nn.Linear):
+            before = found.pop()
+            name = f"{before.name}, {name}"
+            parameters += before.parameters
+        found.append(Layer(name, tuple(output.shape[1:]), parameters))
 
     leaves = [module for module in model.modules() if not list(module.children())]
     handles = [leaf.register_forward_hook(note) for leaf in leaves]
@@ -197,3 +200,14 @@ def layers(model: nn.Module, size: int) -> list[Layer]:
     for handle in handles:
         handle.remove()
     return found
+
+
+def _title(module: nn.Module) -> str:
+    """A module's class, side of its window, and whether it goes channel by channel."""
+    name = type(module).__name__
+    if isinstance(module, nn.MaxPool2d):
+        return f"{name} {module.kernel_size} x {module.kernel_size}"
+    if isinstance(module, nn.Conv2d):
+        name += " {} x {}".format(*module.kernel_size)
+        return name + " by channel" * (module.groups > 1)
+    return name
