@@ -94,6 +94,7 @@ EQUIVALENT = {
     "def characters(path: str | Path, index: int = 1) -> frozenset[int]:": "for collections",
     "if char in '\\n\\tX':": "letters were answered before",
     "if end < 1 or not text[match.end() : end].strip():": "an opening mark stands before it",
+    "for name, size in zip(names, sizes, strict=False):": "three, as three names",
     "return any(name.startswith(prefixes) for name in self._open[-9:])": "figures nest less",
     "optimistic_validation = (Bool(True)).tag(config=True)": "a help text left out",
 }

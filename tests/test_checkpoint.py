@@ -109,6 +109,17 @@ def test_checkpoint_that_brings_code_is_refused_and_runs_none(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_checkpoint_written_on_a_gpu_is_taken_up_without_one(tmp_path, monkeypatch):
+    learner = Drawn()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        Checkpoint(tmp_path / "c", "run", learner=learner)(EpochRecord(1, 1.0, 0.1, {}))
+    assert b"cuda:0" in (tmp_path / "c").read_bytes()
+    learner.value = None
+    assert Checkpoint(tmp_path / "c", "run", learner=learner).restore()
+    assert learner.value.device.type == "cpu"
+
+
 def test_run_that_is_complete_leaves_no_checkpoint(tmp_path):
     checkpoint = Checkpoint(tmp_path / "c", "run", history=History("a"))
     checkpoint(EpochRecord(1, 1.0, 0.1, {}))
