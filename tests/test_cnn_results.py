@@ -8,9 +8,13 @@ from dataclasses import replace
 
 import psutil
 import pytest
+import torch
 
 from hw1lib.cnn import results
+from hw1lib.cnn.model import GroceryNet, count_parameters
+from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.run import Run
+from hw1lib.datasets.resources import PROJECT_ROOT
 from tests.test_cnn import TINY, photos
 
 
@@ -36,6 +40,24 @@ def test_result_holds_what_the_run_reached_and_how(finished):
     assert result.curves().curve("val", "loss") == pytest.approx(
         finished.history.curve("val", "loss"), rel=1e-4
     )
+
+
+def test_setting_names_the_processor_its_cores_and_the_threads(monkeypatch):
+    known = {"cpu_name": "a processor", "num_physical_cores": 3}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    found = results.setting()
+    assert (found["processor"], found["cores"]) == ("a processor", 3)
+    assert (found["device"], found["threads"]) == ("cpu", torch.get_num_threads())
+
+
+def test_committed_results_are_of_the_recipes_as_they_are():
+    finished = results.load(PROJECT_ROOT / "tests/benchmarks/cnn_results.json")
+    assert {result.recipe for result in finished} == {"default", "full", "plain"}
+    for result in finished:
+        recipe = RECIPES[result.recipe]
+        net = GroceryNet(recipe.layout, range(81))
+        assert count_parameters(net) == result.parameters < 100_000
+        assert result.curves().epochs[-1] == recipe.num_epochs
 
 
 def test_results_are_kept_once_a_recipe_and_seed(tmp_path, finished):

@@ -133,6 +133,20 @@ def test_name_that_does_not_resolve_is_not_tried_again(monkeypatch):
     assert lookups.count("mirror.invalid") == 1
 
 
+def test_connection_that_breaks_at_the_start_is_tried_again(monkeypatch):
+    lookups = []
+
+    def fail(host, *_, **__):
+        lookups.append(host)
+        raise ConnectionResetError
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setenv("HW1_MIRROR", "http://mirror.invalid")
+    with pytest.raises(ResourceError, match=r"the connection broke \(ConnectionResetError\)"):
+        obtain("vgg16")
+    assert lookups.count("mirror.invalid") == 1 + len(download.BACKOFF_S)
+
+
 @pytest.mark.parametrize(
     "address", ["http://[::bad", "http://a b/", "http://:x/", "gopher://a"]
 )

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torchvision
 from PIL import Image
 
 from hw1lib.datasets import photos, resources, standins, verify
@@ -16,6 +17,17 @@ from tests.mirrors import CONTENT, GOOD, LABELS, PHOTO, TREE, archive, left_over
 
 pytest_plugins = ("tests.mirror_fixtures",)
 pytestmark = pytest.mark.usefixtures("small_table")
+
+
+MNIST = RESOURCES["mnist"]  # before a small table takes its place
+
+
+def test_mnist_is_the_files_torchvision_gets_from_where_it_gets_them():
+    theirs = torchvision.datasets.MNIST
+    assert [(file.name, file.checksum) for file in MNIST.files] == [
+        (name, f"md5:{md5}") for name, md5 in theirs.resources
+    ]
+    assert all(file.urls[0] == theirs.mirrors[0] + file.name for file in MNIST.files)
 
 
 # The order of places -------------------------------------------------------------------------

@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import zipfile
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 import torch
 from hypothesis import given
 
-from hw1lib.submission.weights import WeightsFileError, load_weights, save_weights
+from hw1lib.submission.weights import LIMIT, WeightsFileError, load_weights, save_weights
 from tests.hostile_weights import HOSTILE, on_a_gpu, saved, weights, with_pickle
 from tests.mutations import fuzz, spoilt, untouched
 
@@ -71,6 +71,15 @@ def test_weights_saved_on_a_gpu_are_loaded_without_one(path):
     loaded = load_weights(path)
     assert {tensor.device.type for tensor in loaded.values()} == {"cpu"}
     assert all(torch.equal(loaded[name], tensor) for name, tensor in weights().items())
+
+
+def test_number_that_is_stored_once_and_repeated_is_counted_each_time(path):
+    for hidden, fine in ((LIMIT // 16, True), (LIMIT // 16 + 1, False)):
+        once = torch.zeros(1)
+        repeated = {"W1": once.expand(4, hidden), "b1": once.expand(hidden)}
+        path.write_bytes(saved(weights() | repeated | {"W2": once.expand(hidden, 3)}))
+        with nullcontext() if fine else pytest.raises(WeightsFileError, match="W1 has the sh"):
+            load_weights(path)
 
 
 def test_weights_that_asked_for_gradients_come_without(path):
@@ -147,7 +156,7 @@ def test_hostile_files_take_little_memory_and_time(tmp_path):
         (tmp_path / name).write_bytes(HOSTILE[name][0]())
     code = (
         "import pathlib, resource, sys\n"
-        "from hw1lib.submission.weights import WeightsFileError, load_weights\n"
+        "from hw1lib.submission.weights import LIMIT, WeightsFileError, load_weights\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for path in sys.argv[1:]:\n"
         "    try: load_weights(pathlib.Path(path))\n"
