@@ -377,6 +377,13 @@ def test_plotly_shows_its_picture_or_a_note():
     assert "x()" not in page.text
 
 
+def test_html_that_is_one_picture_shows_it_and_not_its_name():
+    html = f'<img src="data:image/png;base64,{base64_of(picture(44, 33))}">'
+    page = export(code("p", bundle({"text/html": html, "text/plain": "<Picture>"})))
+    assert page.images() == [(44, 33)]
+    assert not page.shows("<Picture>")
+
+
 def test_a_script_leaves_a_note():
     page = export(
         code("js", bundle({"application/javascript": "alert(1)", "text/plain": "<JS>"}))
