@@ -1,5 +1,9 @@
 """What a notebook holds reaches the page: one test for each thing that is easily lost."""
 
+import re
+import sys
+from pathlib import Path
+
 import nbformat.v4 as v4
 import pandas as pd
 import pypdfium2.raw as pdfium
@@ -410,6 +414,20 @@ def test_ansi_colours_are_kept():
     assert colors["palette"] == "#ff0000"
     assert colors["true"] == "#0000ff"
     assert colors["plain"] == "#000000"
+
+
+def test_the_sixteen_ansi_colours_are_those_of_nbconverts_html():
+    style = Path(sys.prefix, "share/jupyter/nbconvert/templates/classic/static/style.css")
+    names = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+    names = [*names, *(f"{name}-intense" for name in names)]
+    found = dict(re.findall(r"\.ansi-(\S+)-fg\s*{\s*color:\s*(#\w+)", style.read_text("utf-8")))
+    codes = (*range(30, 38), *range(90, 98))
+    words = {
+        f"word{code}x": found[name].lower() for code, name in zip(codes, names, strict=True)
+    }
+    text = "".join(f"\x1b[{word[4:6]}m{word}\x1b[0m\n" for word in words)
+    colors = export(code("c", stream(text))).colors()
+    assert {word: colors[word] for word in words} == words
 
 
 def test_a_traceback_is_shown_without_escape_codes():
