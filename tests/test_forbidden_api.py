@@ -114,6 +114,8 @@ def test_a_cell_may_import_what_shows_and_saves(fine):
         ("from sklearn.neural_network import MLPClassifier", "sklearn.neural_network"),
         ("import tensorflow as tf", "tensorflow"),
         ("import importlib", "importlib"),
+        ("import ctypes", "ctypes"),
+        ("import builtins", "builtins"),
     ],
 )
 def test_scan_of_a_cell_finds_an_offence(offence, named):
