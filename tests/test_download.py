@@ -133,18 +133,28 @@ def test_name_that_does_not_resolve_is_not_tried_again(monkeypatch):
     assert lookups.count("mirror.invalid") == 1
 
 
-def test_connection_that_breaks_at_the_start_is_tried_again(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "words", "tries"),
+    [
+        (ConnectionResetError(), r"the connection broke \(ConnectionResetError\)", 3),
+        (TimeoutError(), "did not answer within", 1),
+        (OSError(113, "No route to host"), "cannot be reached: .*No route", 1),
+    ],
+)
+def test_connection_that_cannot_be_made_is_told_and_only_a_broken_one_tried_again(
+    monkeypatch, error, words, tries
+):
     lookups = []
 
     def fail(host, *_, **__):
         lookups.append(host)
-        raise ConnectionResetError
+        raise error
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     monkeypatch.setenv("HW1_MIRROR", "http://mirror.invalid")
-    with pytest.raises(ResourceError, match=r"the connection broke \(ConnectionResetError\)"):
+    with pytest.raises(ResourceError, match=words):
         obtain("vgg16")
-    assert lookups.count("mirror.invalid") == 1 + len(download.BACKOFF_S)
+    assert lookups.count("mirror.invalid") == tries
 
 
 @pytest.mark.parametrize(
