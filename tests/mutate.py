@@ -95,7 +95,9 @@ EQUIVALENT = {
     "if char in '\\n\\tX':": "letters were answered before",
     "if end < 1 or not text[match.end() : end].strip():": "an opening mark stands before it",
     "for name, size in zip(names, sizes, strict=False):": "three, as three names",
-    "body = bytearray(file.read(count + 2))  # reading past the end checks gzip's CRC": "also",
+    "body = bytearray(file.read(count + 2))  # reading past the end checks gzip's CRC": (
+        "two bytes past it do so too"
+    ),
     "return any(name.startswith(prefixes) for name in self._open[-9:])": "figures nest less",
     "optimistic_validation = (Bool(True)).tag(config=True)": "a help text left out",
 }

@@ -6,6 +6,7 @@ import torch
 from hw1lib.checkpoint import Checkpoint, CheckpointError
 from hw1lib.history import EpochRecord, History, Metrics
 from hw1lib.training import Batches, fit, set_seed
+from tests.hostile_weights import on_a_gpu
 
 EPOCHS = 6
 
@@ -109,10 +110,9 @@ def test_checkpoint_that_brings_code_is_refused_and_runs_none(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_checkpoint_written_on_a_gpu_is_taken_up_without_one(tmp_path, monkeypatch):
+def test_checkpoint_written_on_a_gpu_is_taken_up_without_one(tmp_path):
     learner = Drawn()
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+    with on_a_gpu():
         Checkpoint(tmp_path / "c", "run", learner=learner)(EpochRecord(1, 1.0, 0.1, {}))
     assert b"cuda:0" in (tmp_path / "c").read_bytes()
     learner.value = None

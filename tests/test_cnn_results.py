@@ -14,6 +14,7 @@ from hw1lib.cnn import results
 from hw1lib.cnn.model import GroceryNet, count_parameters
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.run import Run
+from hw1lib.datasets.grocery import FINE_CLASSES
 from hw1lib.datasets.resources import PROJECT_ROOT
 from tests.test_cnn import TINY, photos
 
@@ -55,7 +56,7 @@ def test_committed_results_are_of_the_recipes_as_they_are():
     assert {result.recipe for result in finished} == {"default", "full", "plain"}
     for result in finished:
         recipe = RECIPES[result.recipe]
-        net = GroceryNet(recipe.layout, range(81))
+        net = GroceryNet(recipe.layout, range(FINE_CLASSES))
         assert count_parameters(net) == result.parameters < 100_000
         assert result.curves().epochs[-1] == recipe.num_epochs
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 
 import pytest
 import torch
@@ -66,7 +66,8 @@ def path(tmp_path):
 
 
 def test_weights_saved_on_a_gpu_are_loaded_without_one(path):
-    path.write_bytes(on_a_gpu())
+    with on_a_gpu():
+        path.write_bytes(saved(weights()))
     assert b"cuda:0" in path.read_bytes()
     loaded = load_weights(path)
     assert {tensor.device.type for tensor in loaded.values()} == {"cpu"}
@@ -74,12 +75,16 @@ def test_weights_saved_on_a_gpu_are_loaded_without_one(path):
 
 
 def test_number_that_is_stored_once_and_repeated_is_counted_each_time(path):
-    for hidden, fine in ((LIMIT // 16, True), (LIMIT // 16 + 1, False)):
+    def repeated(hidden):
         once = torch.zeros(1)
-        repeated = {"W1": once.expand(4, hidden), "b1": once.expand(hidden)}
-        path.write_bytes(saved(weights() | repeated | {"W2": once.expand(hidden, 3)}))
-        with nullcontext() if fine else pytest.raises(WeightsFileError, match="W1 has the sh"):
-            load_weights(path)
+        shapes = {"W1": (4, hidden), "b1": (hidden,), "W2": (hidden, 3)}
+        return saved(weights() | {name: once.expand(shape) for name, shape in shapes.items()})
+
+    path.write_bytes(repeated(LIMIT // 16))  # W1 has four bytes for each of 4 x hidden numbers
+    load_weights(path)
+    path.write_bytes(repeated(LIMIT // 16 + 1))
+    with pytest.raises(WeightsFileError, match="W1 has the shape"):
+        load_weights(path)
 
 
 def test_weights_that_asked_for_gradients_come_without(path):
@@ -156,7 +161,7 @@ def test_hostile_files_take_little_memory_and_time(tmp_path):
         (tmp_path / name).write_bytes(HOSTILE[name][0]())
     code = (
         "import pathlib, resource, sys\n"
-        "from hw1lib.submission.weights import LIMIT, WeightsFileError, load_weights\n"
+        "from hw1lib.submission.weights import WeightsFileError, load_weights\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for path in sys.argv[1:]:\n"
         "    try: load_weights(pathlib.Path(path))\n"

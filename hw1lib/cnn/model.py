@@ -119,21 +119,16 @@ class GroceryNet(nn.Module):
 def _features(layout: Layout) -> tuple[nn.Sequential, int]:
     """The convolutional part and the channels it ends with."""
     blocks: list[nn.Module] = []
-    channels = 3
+    channels, side, stride = 3, layout.stem, layout.stride
     for number, stage in enumerate(layout.stages, start=1):
         for index, fan_out in enumerate(stage, start=1):
             pool = index == len(stage) and number < len(layout.stages)
             if layout.expansion and number > 1:
                 blocks.append(InvertedResidual(channels, fan_out, layout.expansion))
                 blocks += [nn.MaxPool2d(2)] * pool
-            elif blocks:
-                blocks.append(ConvBlock(channels, fan_out, pool=pool))
             else:
-                first = ConvBlock(
-                    channels, fan_out, layout.stem, stride=layout.stride, pool=pool
-                )
-                blocks.append(first)
-            channels = fan_out
+                blocks.append(ConvBlock(channels, fan_out, side, stride=stride, pool=pool))
+            channels, side, stride = fan_out, 3, 1
     if layout.head:
         blocks.append(ConvBlock(channels, layout.head, 1))
         channels = layout.head

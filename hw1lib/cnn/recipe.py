@@ -55,7 +55,7 @@ class Recipe:
 
 
 DEFAULT = Recipe()
-#: As many parameters in half as many layers, without inverted residuals: for comparison.
+#: For comparison: as many parameters in a third of the layers, without inverted residuals.
 PLAIN = Layout(((16, 32), (48,), (64,), (72,)), expansion=0)
 RECIPES = {
     "default": DEFAULT,
