@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from torch import Tensor
 
-from hw1lib import inline
+from hw1lib import figure_formats
 from hw1lib.history import History, Metrics
 
 # On paper a figure is 17 % smaller than it says (submission.pdf.images.POINTS).
@@ -26,7 +26,7 @@ def use_house_style() -> None:
     sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
     # Grey levels, not colours, where a colour map shows one quantity.
     rcParams.update({"svg.hashsalt": "hw1", "image.cmap": "gray", "axes.titlesize": "medium"})
-    inline.register()
+    figure_formats.register()
 
 
 def curves(histories: Sequence[History], splits: Sequence[str], *, title: str) -> Figure:

@@ -98,7 +98,7 @@ def set_seed(seed: int) -> None:
 
 
 @contextmanager
-def small_steps() -> Iterator[None]:
+def one_thread_without_autograd() -> Iterator[None]:
     """For training by hand on small batches: autograd switched off, and one thread.
 
     With autograd off altogether each operation costs a little less. A second thread saves

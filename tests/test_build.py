@@ -19,7 +19,7 @@ from hw1lib.datasets.resources import RESOURCES
 from hw1lib.submission import build, execute
 from hw1lib.submission.execute import ExportError
 from hw1lib.submission.names import IdError
-from tests.projects import IDS, PROJECT_ROOT, WEIGHTS, Project
+from tests.fixtures.projects import IDS, PROJECT_ROOT, WEIGHTS, Project
 
 FIELDS = ("cells", "cell_type", "source", "metadata", "tags", "outputs", "nbformat", "id")
 EPOCHS = """\
@@ -239,7 +239,7 @@ def test_exactly_one_cell_holds_the_ids(project, capsys, copies):
 def test_ids_spread_over_lines_are_replaced_as_a_whole(project):
     source = "# שתי סטודנטיות\nSTUDENT_IDS = (\n    'ID1',  # hers\n    'ID2',\n)  # end"
     notebook = new_notebook(cells=[new_code_cell(source, metadata={"tags": ["ids"]})])
-    build._settle_ids(notebook, ["123456789"])
+    build._decide_ids(notebook, ["123456789"])
     assert notebook.cells[0].source == '# שתי סטודנטיות\nSTUDENT_IDS = ["123456789"]  # end'
 
 
@@ -311,7 +311,7 @@ def test_any_bytes_are_a_notebook_or_told_to_be_none(tmp_path, content):
     else:
         assert original == path.read_bytes()
         with suppress(IdError):
-            build._settle_ids(notebook, [])
+            build._decide_ids(notebook, [])
         build._written(notebook)
         return
     assert told.startswith(f"{path} is not a notebook, or a damaged one: ")

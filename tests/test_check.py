@@ -13,13 +13,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from hw1lib.datasets.resources import Source
 from hw1lib.submission.__main__ import main
-from hw1lib.submission.check import collect, inspection, run, trained
-from hw1lib.submission.check.child import Mnist
+from hw1lib.submission.check import collect, inspection, pool, weights
 from hw1lib.submission.check.drawings import read_drawing
-from hw1lib.submission.check.executed import note_executed
 from hw1lib.submission.check.findings import BROKEN, Finding, Report, bounded, screen
-from tests import check_samples as samples
-from tests.check_samples import NAME, Sample
+from hw1lib.submission.check.sandbox import Mnist
+from hw1lib.submission.executed import note_executed
+from tests.fixtures import submissions as samples
+from tests.fixtures.submissions import NAME, Sample
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def mnist(stand_in):
 
 @pytest.fixture(scope="module")
 def accuracy(mnist):
-    return trained.accuracy(samples.weights(), mnist.folder)
+    return weights.accuracy(samples.weights(), mnist.folder)
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +189,8 @@ def test_a_cell_that_raised_is_an_error_and_stderr_a_warning(sample, found):
 
     sample.change(spoil)
     error, warning = found(sample, "run")
-    assert error.startswith("error: cell 11 (In [5]): raised ValueError: no good. Mend")
-    assert warning.startswith("warning: cell 12 (In [6]): printed a warning: careful. Mend")
+    assert error.startswith("error: cell 11 (In [5]): raised ValueError: no good. Fix")
+    assert warning.startswith("warning: cell 12 (In [6]): printed a warning: careful. Fix")
 
 
 def test_a_cell_edited_after_the_run_is_an_error(sample, found):
@@ -556,7 +556,7 @@ def test_a_draft_is_a_submission_whose_only_error_is_a_stand_in(findings, verdic
 def real_mnist(mnist, monkeypatch):
     """What the search for MNIST finds, in place of the network."""
     source = Source("mnist", "MNIST", mnist.folder, "data", False, "")
-    monkeypatch.setattr(run, "obtain", lambda name: source)
+    monkeypatch.setattr(pool, "obtain", lambda name: source)
 
 
 def test_the_command_says_that_all_is_fine_in_two_lines(fine, real_mnist, capsys):
@@ -595,7 +595,7 @@ def test_json_holds_every_finding_and_figure(fine, real_mnist, tmp_path, capsys,
         "there is no .pdf file",
         "there is no .pkl file",
     ]
-    assert report["findings"][0].keys() == {"level", "kind", "what", "where", "mend"}
+    assert report["findings"][0].keys() == {"level", "kind", "what", "where", "fix"}
 
 
 def test_a_folder_of_many_gets_a_table_with_a_line_each(fine, real_mnist, tmp_path, capsys):
@@ -666,7 +666,7 @@ def test_help_of_the_command_tells_the_exit_status_without_loading_torch():
 
 def test_however_much_is_found_it_fits_on_a_screen():
     findings = [
-        Finding("error", "run", "word " * 50, f"cell {n}", "Mend it") for n in range(500)
+        Finding("error", "run", "word " * 50, f"cell {n}", "Fix it") for n in range(500)
     ]
     report = Report("HW1", [], bounded(findings))
     assert len(report.findings) == 51

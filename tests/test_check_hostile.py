@@ -22,11 +22,11 @@ import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from hw1lib.submission.__main__ import main
-from hw1lib.submission.check import collect, inspection, run
-from hw1lib.submission.check.child import Mnist
-from hw1lib.submission.check.run import Bounds, check
-from tests.check_samples import NAME, Sample
-from tests.pdf_samples import SVG, base64_of, picture
+from hw1lib.submission.check import collect, inspection, pool
+from hw1lib.submission.check.pool import Bounds, check
+from hw1lib.submission.check.sandbox import Mnist
+from tests.fixtures.notebooks import SVG, base64_of, picture
+from tests.fixtures.submissions import NAME, Sample
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 GENEROUS_S = 120  # no measure of speed: it only ends a run that hangs
@@ -166,7 +166,7 @@ def test_the_clock_ends_a_check_too(sample):
 
 @pytest.mark.slow
 def test_children_that_start_from_nothing_do_the_same(sample, monkeypatch):
-    monkeypatch.setattr(run, "START_METHOD", "spawn")  # as on a Mac
+    monkeypatch.setattr(pool, "START_METHOD", "spawn")  # as on a Mac
     sample.write(new_notebook(cells=[new_code_cell("1")]))
     sample.pdf.write_bytes(pdf_of(b""))
     text = said(sample)

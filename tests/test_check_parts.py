@@ -5,8 +5,10 @@ import json
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from hw1lib.submission.check import answers, executed, findings
-from hw1lib.submission.check.answers import Asked, Section
+from hw1lib.assignment import Question
+from hw1lib.submission import executed
+from hw1lib.submission.check import answers, findings
+from hw1lib.submission.check.answers import Section
 from hw1lib.submission.check.collect import NothingToCheckError, collect
 from hw1lib.submission.check.drawings import Drawing, Panel, read_drawing
 from hw1lib.submission.check.findings import Finding, Report
@@ -19,8 +21,8 @@ from hw1lib.submission.check.forbidden import Offence, names_bound, offences, of
     ("finding", "text"),
     [
         (
-            Finding("error", "run", "it is so", "cell 1", "Mend it"),
-            "cell 1: it is so. Mend it.",
+            Finding("error", "run", "it is so", "cell 1", "Fix it"),
+            "cell 1: it is so. Fix it.",
         ),
         (Finding("note", "run", "it is so."), "it is so."),
         (Finding("note", "run", " two\n\tlines "), "two lines."),
@@ -138,7 +140,7 @@ def test_json_is_everything():
         "name": "HW1",
         "files": ["a.pdf"],
         "findings": [
-            {"level": "error", "kind": "run", "what": "w", "where": "", "mend": ""},
+            {"level": "error", "kind": "run", "what": "w", "where": "", "fix": ""},
         ],
         "facts": {"cnn_parameters": 3},
         "seconds": 0.0,
@@ -252,7 +254,7 @@ def test_curves_are_counted_in_the_panel_that_has_most(panels, count):
 
 
 def test_every_figure_that_lacks_is_named():
-    asked = Asked(curves=("val",), runs=2, figures=("filters",), photos=True)
+    asked = Question(curves=("val",), trainings=2, figures=("filters",), photos=True)
     assert list(answers._lacking(asked, Section("cell 1"))) == [
         "loss on val of 2 runs against epochs",
         "accuracy on val of 2 runs against epochs",
@@ -260,11 +262,11 @@ def test_every_figure_that_lacks_is_named():
         "a photo",
     ]
     shown = Section("cell 1", drawings=[Drawing(texts=["The", "Filters"], photos=1)])
-    assert list(answers._lacking(Asked(figures=("filters",), photos=True), shown)) == []
+    assert list(answers._lacking(Question(figures=("filters",), photos=True), shown)) == []
 
 
 def test_pixels_that_may_show_it_make_a_warning_of_the_error():
-    asked = Asked(photos=True)
+    asked = Question(photos=True)
     (error,) = answers._plots(asked, Section("cell 1"), "Q, cell 1")
     assert (error.level, error.kind) == ("error", "plots")
     (warning,) = answers._plots(asked, Section("cell 1", pictures=3), "Q, cell 1")
@@ -278,17 +280,17 @@ def test_pixels_that_may_show_it_make_a_warning_of_the_error():
 @pytest.mark.parametrize(
     ("asked", "section", "whats"),
     [
-        (Asked(words=3), Section("c", prose=["one two", "three"]), []),
-        (Asked(words=4), Section("c", prose=["one two", "three"]), ["in words has only 3"]),
-        (Asked(), Section("c", prose=[" \n"]), ["there is no answer"]),
-        (Asked(), Section("c", code=[("c", "x")]), []),
-        (Asked(formula=True), Section("c", prose=["$x$"]), ["has no formula"]),
-        (Asked(formula=True), Section("c", prose=["\\begin{align}"]), []),
-        (Asked(formula=True), Section("c", prose=["\\[x\\]"]), []),
-        (Asked(defines=("f",)), Section("c", code=[("c", "  def f(x): ...")]), []),
-        (Asked(defines=("f",)), Section("c", prose=["x"], shown=[("c", "class f:")]), []),
+        (Question(words=3), Section("c", prose=["one two", "three"]), []),
+        (Question(words=4), Section("c", prose=["one two", "three"]), ["in words has only 3"]),
+        (Question(), Section("c", prose=[" \n"]), ["there is no answer"]),
+        (Question(), Section("c", code=[("c", "x")]), []),
+        (Question(formula=True), Section("c", prose=["$x$"]), ["has no formula"]),
+        (Question(formula=True), Section("c", prose=["\\begin{align}"]), []),
+        (Question(formula=True), Section("c", prose=["\\[x\\]"]), []),
+        (Question(defines=("f",)), Section("c", code=[("c", "  def f(x): ...")]), []),
+        (Question(defines=("f",)), Section("c", prose=["x"], shown=[("c", "class f:")]), []),
         (
-            Asked(defines=("f",)),
+            Question(defines=("f",)),
             Section("c", code=[("c", "def fg(): f()")]),
             ["code of f is not"],
         ),
@@ -303,7 +305,7 @@ def test_an_answer_lacks_what_was_asked_for_and_is_not_there(asked, section, wha
 
 
 def test_the_question_that_is_answered_by_its_parts_may_be_empty():
-    assert list(answers._answer("Q3.II", Asked(), Section("c"))) == []
+    assert list(answers._answer("Q3.II", Question(), Section("c"))) == []
 
 
 # Drawings. ------------------------------------------------------------------------------------

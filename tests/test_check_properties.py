@@ -10,14 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hw1lib.submission.check import answers, notebook
-from hw1lib.submission.check.child import Mnist
 from hw1lib.submission.check.collect import NothingToCheckError, collect
 from hw1lib.submission.check.drawings import DrawingError, read_drawing
 from hw1lib.submission.check.findings import BROKEN, Finding, Report, screen, table
 from hw1lib.submission.check.forbidden import UnreadableError, names_bound, offences_in_cell
 from hw1lib.submission.check.inspection import inspect
-from tests import check_samples as samples
-from tests.check_samples import Sample
+from hw1lib.submission.check.sandbox import Mnist
+from tests.fixtures import submissions as samples
+from tests.fixtures.submissions import Sample
 
 few = settings(max_examples=30)
 scalars = (

@@ -6,7 +6,7 @@ import torch
 from hw1lib.checkpoint import Checkpoint, CheckpointError
 from hw1lib.history import EpochRecord, History, Metrics
 from hw1lib.training import Batches, fit, set_seed
-from tests.hostile_weights import on_a_gpu
+from tests.fixtures.hostile_weights import on_a_gpu
 
 EPOCHS = 6
 

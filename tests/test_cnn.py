@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from hw1lib.checkpoint import CheckpointError
 from hw1lib.cnn import analysis, augment, model, recipe
 from hw1lib.cnn.learner import BestEpoch, CNNLearner
-from hw1lib.cnn.run import Run
+from hw1lib.cnn.trainer import Run
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.history import EpochRecord, Metrics
 from hw1lib.submission.__main__ import EPILOG
@@ -125,13 +125,13 @@ def test_channel_statistics_are_those_of_the_pixels():
 
 def test_recipe_is_the_one_asked_for_and_stand_ins_get_a_short_one(monkeypatch):
     monkeypatch.delenv("HW1_RECIPE", raising=False)
-    assert recipe.chosen()[0] == "default"
-    assert recipe.chosen(stand_in=True)[0] == "draft"
+    assert recipe.recipe_from_environment()[0] == "default"
+    assert recipe.recipe_from_environment(stand_in=True)[0] == "draft"
     monkeypatch.setenv("HW1_RECIPE", "full")
-    assert recipe.chosen(stand_in=True) == ("full", recipe.RECIPES["full"])
+    assert recipe.recipe_from_environment(stand_in=True) == ("full", recipe.RECIPES["full"])
     monkeypatch.setenv("HW1_RECIPE", "fulll")
     with pytest.raises(ValueError, match="'fulll'; there are default, full, plain, draft"):
-        recipe.chosen()
+        recipe.recipe_from_environment()
 
 
 def test_help_of_the_export_names_every_recipe():

@@ -13,7 +13,7 @@ import torch
 from hw1lib.cnn import results
 from hw1lib.cnn.model import GroceryNet, count_parameters
 from hw1lib.cnn.recipe import RECIPES
-from hw1lib.cnn.run import Run
+from hw1lib.cnn.trainer import Run
 from hw1lib.datasets.grocery import FINE_CLASSES
 from hw1lib.datasets.resources import PROJECT_ROOT
 from tests.test_cnn import TINY, photos

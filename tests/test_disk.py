@@ -20,8 +20,8 @@ from PIL import Image
 from hw1lib.datasets import grocery, mnist, photos, resources
 from hw1lib.datasets.resources import RESOURCES, ResourceError, obtain
 from hw1lib.submission.weights import WeightsFileError, load_weights, save_weights
-from tests.disks import read_only
-from tests.mirrors import (
+from tests.fixtures.disks import read_only
+from tests.fixtures.mirrors import (
     CONTENT,
     GOOD,
     THIRD,
@@ -33,7 +33,7 @@ from tests.mirrors import (
     set_files,
 )
 
-pytest_plugins = ("tests.mirror_fixtures",)
+pytest_plugins = ("tests.fixtures.served",)
 pytestmark = pytest.mark.usefixtures("small_table")
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]

@@ -15,11 +15,20 @@ from types import SimpleNamespace
 import pytest
 
 from hw1lib.datasets import download, resources
-from hw1lib.datasets.partial import resumable
 from hw1lib.datasets.resources import RESOURCES, ResourceError, obtain
-from tests.mirrors import CONTENT, GOOD, THIRD, Answer, a_file, archive, left_over, set_files
+from hw1lib.datasets.resume import resumable
+from tests.fixtures.mirrors import (
+    CONTENT,
+    GOOD,
+    THIRD,
+    Answer,
+    a_file,
+    archive,
+    left_over,
+    set_files,
+)
 
-pytest_plugins = ("tests.mirror_fixtures",)
+pytest_plugins = ("tests.fixtures.served",)
 pytestmark = pytest.mark.usefixtures("small_table")
 
 PART = ".vgg16.pth.part"

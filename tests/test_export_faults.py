@@ -16,7 +16,7 @@ import pytest
 
 from hw1lib.submission import __main__ as command
 from hw1lib.submission import build, execute
-from tests.projects import HANG_S, PROJECT_ROOT, Project, wait_for
+from tests.fixtures.projects import HANG_S, PROJECT_ROOT, Project, wait_for
 
 NAME = "HW1_ID1_ID2"
 LATEST = {f"{NAME}.{kind}" for kind in ("ipynb", "pdf", "pkl")}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from hw1lib.submission.build import SPACE_NEEDED
-from tests.disks import on_small_disk, read_only
-from tests.projects import HANG_S, Clone
-from tests.two_hundred_kills import run
+from tests.fixtures.disks import on_small_disk, read_only
+from tests.fixtures.projects import HANG_S, Clone
+from tests.tools.two_hundred_kills import run
 
 IDS = ("123456782", "987654324")
 SET = {f"HW1_123456782_987654324.{kind}" for kind in ("ipynb", "pdf", "pkl")}

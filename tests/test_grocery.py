@@ -12,7 +12,7 @@ from PIL import Image
 
 from hw1lib.datasets import grocery
 from hw1lib.datasets.resources import DataError
-from tests.mutations import fuzz, spoilt, untouched
+from tests.fixtures.damaged import fuzz, spoilt, untouched
 
 SIZE = 16
 PHOTO = "train/Fruit/Avocado/Avocado_001.jpg"

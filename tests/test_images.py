@@ -10,7 +10,7 @@ from PIL import Image
 
 from hw1lib.datasets.images import read_rgb
 from hw1lib.datasets.resources import DataError
-from tests.pngs import png
+from tests.fixtures.pngs import png
 
 SIDE = 20_000
 GREY = 128

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hw1lib.datasets import mnist
 from hw1lib.datasets.mnist import Split
 from hw1lib.datasets.resources import DataError
-from tests.mutations import fuzz, spoilt, untouched
+from tests.fixtures.damaged import fuzz, spoilt, untouched
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 PIXELS = bytes(i % 251 for i in range(2 * 28 * 28))

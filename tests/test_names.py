@@ -103,7 +103,7 @@ sources = st.text() | st.builds("{}STUDENT_IDS = {}{}".format, st.text(), litera
 def test_any_cell_gives_ids_or_an_id_error_and_then_holds_them(source, ids):
     notebook = new_notebook(cells=[new_code_cell(source, metadata={"tags": ["ids"]})])
     try:
-        settled = build._settle_ids(notebook, ids)
+        settled = build._decide_ids(notebook, ids)
     except IdError:
         assert notebook.cells[0].source == source
         return

@@ -11,7 +11,7 @@ import pytest
 
 from hw1lib.submission.pdf import ExportError, TypstPDFExporter
 from hw1lib.submission.pdf.markdown import to_pages
-from tests.pdf_samples import (
+from tests.fixtures.notebooks import (
     SVG,
     Printed,
     base64_of,

@@ -20,7 +20,7 @@ from tornado.netutil import bind_sockets
 from traitlets.config import Config
 
 from hw1lib.submission.pdf import TypstPDFExporter
-from tests.pdf_samples import (
+from tests.fixtures.notebooks import (
     Printed,
     base64_of,
     code,

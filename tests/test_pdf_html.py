@@ -3,11 +3,11 @@
 import pytest
 
 from hw1lib.submission.pdf.glyphs import Glyphs
-from hw1lib.submission.pdf.hypertext import Context, css_color, pixels, to_blocks
-from hw1lib.submission.pdf.hypertext import parsed as tree
+from hw1lib.submission.pdf.html import Context, css_color, pixels, to_blocks
+from hw1lib.submission.pdf.html import parsed as tree
 from hw1lib.submission.pdf.images import POINTS, Images
 from hw1lib.submission.pdf.tex import Notation
-from tests.pdf_samples import SVG
+from tests.fixtures.notebooks import SVG
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from ipython_pygments_lexers import IPythonLexer
 from PIL import Image
 from pygments.token import Token
 
-from hw1lib.submission.pdf import glyphs, hypertext, images, markdown, readback, runs, tables
+from hw1lib.submission.pdf import glyphs, html, images, markdown, readback, styled, tables
 from hw1lib.submission.pdf.cells import Text, read_outputs, student_ids, terminal_lines
 from hw1lib.submission.pdf.images import ImageError, Images, Placed
 from hw1lib.submission.pdf.markdown import Math, Page
-from tests.pdf_samples import SVG, code, notebook, picture, rich, stream
+from tests.fixtures.notebooks import SVG, code, notebook, picture, rich, stream
 
 # Markdown. -----------------------------------------------------------------------------------
 
@@ -250,43 +250,43 @@ PLAIN = types.SimpleNamespace(shown=lambda text: text)  # of fonts that show eve
 
 @pytest.mark.parametrize("name", ["python", "python3", "ipython", "ipython3", "py", " PY "])
 def test_python_is_highlighted_as_ipython(name):
-    assert isinstance(runs.lexer(name), IPythonLexer)
+    assert isinstance(styled.lexer(name), IPythonLexer)
 
 
 def test_other_languages_have_their_lexer_or_none():
-    assert runs.lexer("bash").name == "Bash"
-    assert runs.lexer("no such language") is None
-    assert runs.lexer("") is None
+    assert styled.lexer("bash").name == "Bash"
+    assert styled.lexer("no such language") is None
+    assert styled.lexer("") is None
 
 
 def test_a_token_has_the_style_of_its_nearest_relative():
-    assert runs.kind(Token.Literal.Number.Integer) == "number"
-    assert runs.kind(Token.Name.Builtin.Pseudo) == "pseudo"
-    assert runs.kind(Token.Text) == ""
+    assert styled.kind(Token.Literal.Number.Integer) == "number"
+    assert styled.kind(Token.Name.Builtin.Pseudo) == "pseudo"
+    assert styled.kind(Token.Text) == ""
 
 
 def test_source_keeps_its_lines_and_is_highlighted():
-    found = runs.source_lines("def f():\r\n\treturn 1\n\n", "python", PLAIN)
+    found = styled.source_lines("def f():\r\n\treturn 1\n\n", "python", PLAIN)
     assert found[0][:3] == [["keyword", "def"], " ", ["def", "f"]]
     assert (
         "".join(run if isinstance(run, str) else run[1] for run in found[1]) == "    return 1"
     )
     assert len(found) == 2
-    assert runs.source_lines("a\nb", "no such language", PLAIN) == [["a"], ["b"]]
+    assert styled.source_lines("a\nb", "no such language", PLAIN) == [["a"], ["b"]]
 
 
 def test_a_line_longer_than_the_longest_is_set_as_several():
-    longest = "a " * (runs.LONGEST_LINE // 2)
-    assert len(runs.terminal_lines(longest, PLAIN)) == 1
-    assert runs.terminal_lines(longest + "b", PLAIN) == [[longest], ["b"]]
-    assert runs.terminal_lines("a\tb", PLAIN) == [["a       b"]]
+    longest = "a " * (styled.LONGEST_LINE // 2)
+    assert len(styled.terminal_lines(longest, PLAIN)) == 1
+    assert styled.terminal_lines(longest + "b", PLAIN) == [[longest], ["b"]]
+    assert styled.terminal_lines("a\tb", PLAIN) == [["a       b"]]
 
 
 def test_only_words_longer_than_the_longest_may_break():
-    word = "a" * runs.LONGEST_WORD
-    assert runs.breakable(f"{word} {word}") == f"{word} {word}"
-    assert runs.breakable(f"{word}a b") == "\u200b".join(word + "a") + " b"
-    (line,) = runs.to_lines([("", word + "a"), ("keyword", "if"), ("", " ")], PLAIN)
+    word = "a" * styled.LONGEST_WORD
+    assert styled.breakable(f"{word} {word}") == f"{word} {word}"
+    assert styled.breakable(f"{word}a b") == "\u200b".join(word + "a") + " b"
+    (line,) = styled.to_lines([("", word + "a"), ("keyword", "if"), ("", " ")], PLAIN)
     assert line[1:] == [["keyword", "\u200bi\u200bf"], " "]
 
 
@@ -322,11 +322,11 @@ def test_only_words_longer_than_the_longest_may_break():
     ],
 )
 def test_escape_sequences_become_styles(codes, style):
-    assert runs.ansi_runs(f"\x1b[{codes}mx") == [(style, "x")]
+    assert styled.ansi_runs(f"\x1b[{codes}mx") == [(style, "x")]
 
 
 def test_a_style_holds_until_the_next_escape_sequence():
-    found = runs.ansi_runs("a\x1b[31mb\x1b[1mc\x1b[0m\x1bd")
+    found = styled.ansi_runs("a\x1b[31mb\x1b[1mc\x1b[0m\x1bd")
     red = {"color": "#e75c58"}
     assert found == [({}, "a"), (red, "b"), (red | {"bold": True}, "c"), ({}, "d")]
 
@@ -570,7 +570,7 @@ def test_a_bundled_font_is_there_and_its_characters_are_known(name):
     [("1. שלום", {"rtl": True}), ("سلام a", {"rtl": True}), ("a שלום", {}), ("12", {})],
 )
 def test_text_runs_the_way_of_its_first_letter(text, found):
-    assert hypertext.direction([text]) == found
+    assert html.direction([text]) == found
 
 
 # Reading back. -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hw1lib.submission.pdf import ExportError
 from hw1lib.submission.pdf.readback import normal
-from tests.pdf_samples import code, export, markdown, stream
+from tests.fixtures.notebooks import code, export, markdown, stream
 
 ANY_TEXT = st.text(max_size=100)
 MARKUP = st.text("ab1 \n#*_`$\\{}[]()<>|-+=~!&^:;'\"/.@", max_size=60)

@@ -11,7 +11,7 @@ import typst
 from hw1lib.submission.pdf import ExportError, TypstPDFExporter, exporter, readback
 from hw1lib.submission.pdf.__main__ import main
 from hw1lib.submission.pdf.readback import losses, read_pdf
-from tests.pdf_samples import (
+from tests.fixtures.notebooks import (
     SVG,
     base64_of,
     code,

@@ -7,7 +7,7 @@ import pypdfium2.raw as pdfium
 import pytest
 
 from hw1lib.submission.pdf import ExportError, TypstPDFExporter
-from tests.pdf_samples import (
+from tests.fixtures.notebooks import (
     Printed,
     bundle,
     code,
@@ -18,7 +18,7 @@ from tests.pdf_samples import (
     rich,
     stream,
 )
-from tests.pngs import png
+from tests.fixtures.pngs import png
 
 # Each would stop the compiler with "panicked" or print a file, were it read as Typst.
 INJECTIONS = [

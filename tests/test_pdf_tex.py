@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hw1lib.submission.pdf.tex import Notation
-from tests.pdf_samples import export, markdown
+from tests.fixtures.notebooks import export, markdown
 
 # As the converter's source is read, `""` is an empty atom and `#` begins Typst code.
 TABLE = r"""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from hw1lib.datasets import photos
 from hw1lib.datasets.resources import DataError
-from tests.mutations import fuzz, spoilt, untouched
+from tests.fixtures.damaged import fuzz, spoilt, untouched
 
 
 def save(path, image, **options):

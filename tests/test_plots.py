@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from hw1lib import inline, plots
+from hw1lib import figure_formats, plots
 from hw1lib.activations import d_sigmoid, sigmoid
 from hw1lib.history import EpochRecord, History, Metrics
 from hw1lib.submission.pdf.images import POINTS
@@ -238,23 +238,23 @@ def test_photos_in_a_drawing_are_small_and_still_look_the_same():
     noise = 6 * torch.randn(3, 128, 128)
     photo = (ramp.expand(3, 128, 128) + noise).clamp(0, 255).to(torch.uint8)
     figure = plots.photo_grid([photo], ["x"], columns=1, title="t")
-    ((kind, image),) = embedded(inline.drawing(figure))
+    ((kind, image),) = embedded(figure_formats.drawing(figure))
     assert kind == "image/jpeg"
     apart = torch.from_numpy(np.array(image)).float() - photo.permute(1, 2, 0)
     assert apart.abs().mean() < 8
-    assert len(inline.drawing(figure)) < photo.numel()
-    assert "\n" not in inline.drawing(figure)
+    assert len(figure_formats.drawing(figure)) < photo.numel()
+    assert "\n" not in figure_formats.drawing(figure)
 
 
 def test_the_few_pixels_of_a_filter_are_kept_exactly():
     weights = torch.randn(1, 3, 3, 3)
-    ((kind, image), *_) = embedded(inline.drawing(plots.filters(weights, title="t")))
+    ((kind, image), *_) = embedded(figure_formats.drawing(plots.filters(weights, title="t")))
     assert (kind, image.size) == ("image/png", (3, 3))
 
 
 def test_pixels_of_a_figure_have_a_palette_and_its_size():
     figure = FIGURES["curves"]("t")
-    image = Image.open(BytesIO(inline.pixels(figure)))
+    image = Image.open(BytesIO(figure_formats.pixels(figure)))
     assert image.mode == "P"
     assert image.width == pytest.approx(100 * plots.WIDTH, rel=0.1)
 

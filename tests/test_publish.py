@@ -10,7 +10,7 @@ import pytest
 
 from hw1lib.submission import publish as module
 from hw1lib.submission.publish import publish, recover
-from tests.disks import on_small_disk
+from tests.fixtures.disks import on_small_disk
 
 OLD = dict.fromkeys(("HW1_1.ipynb", "HW1_1.pdf", "HW1_1.pkl"), b"old " * 1000)
 NEW = dict.fromkeys(OLD, b"new " * 2000)

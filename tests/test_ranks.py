@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from hw1lib import ranks
-from tests.ranks_worker import train
+from tests.fixtures.ranks_worker import train
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 
@@ -22,7 +22,7 @@ def torchrun(folder, *arguments, processes=2, restarts=0):
             *TORCHRUN,
             f"--nproc-per-node={processes}",
             f"--max-restarts={restarts}",
-            *("-m", "tests.ranks_worker", str(folder), *arguments),
+            *("-m", "tests.fixtures.ranks_worker", str(folder), *arguments),
         ],
         capture_output=True,
         text=True,

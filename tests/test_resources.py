@@ -13,9 +13,19 @@ from PIL import Image
 
 from hw1lib.datasets import photos, resources, standins, verify
 from hw1lib.datasets.resources import RESOURCES, ResourceError, obtain
-from tests.mirrors import CONTENT, GOOD, LABELS, PHOTO, TREE, archive, left_over, names, put
+from tests.fixtures.mirrors import (
+    CONTENT,
+    GOOD,
+    LABELS,
+    PHOTO,
+    TREE,
+    archive,
+    left_over,
+    names,
+    put,
+)
 
-pytest_plugins = ("tests.mirror_fixtures",)
+pytest_plugins = ("tests.fixtures.served",)
 pytestmark = pytest.mark.usefixtures("small_table")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.disks import read_only
+from tests.fixtures.disks import read_only
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("bash", "env", "dirname", "cat", "rm", "mkdir", "cp", "sleep")

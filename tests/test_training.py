@@ -18,8 +18,8 @@ from hw1lib.training import (
     TrainingInterruptedError,
     evaluate,
     fit,
+    one_thread_without_autograd,
     set_seed,
-    small_steps,
 )
 
 
@@ -143,7 +143,7 @@ def test_absurd_learning_rate_ends_in_an_error_not_in_nan_weights_without_a_word
 
 def test_small_steps_give_the_same_weights_without_autograd_and_leave_no_trace():
     expected, threads = train_once(), torch.get_num_threads()
-    with small_steps():
+    with one_thread_without_autograd():
         assert torch.get_num_threads() == 1
         assert torch.is_inference_mode_enabled()
         found = train_once()

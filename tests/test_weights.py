@@ -12,8 +12,8 @@ import torch
 from hypothesis import given
 
 from hw1lib.submission.weights import LIMIT, WeightsFileError, load_weights, save_weights
-from tests.hostile_weights import HOSTILE, on_a_gpu, saved, weights, with_pickle
-from tests.mutations import fuzz, spoilt, untouched
+from tests.fixtures.damaged import fuzz, spoilt, untouched
+from tests.fixtures.hostile_weights import HOSTILE, on_a_gpu, saved, weights, with_pickle
 
 
 def test_weights_come_back_bit_by_bit(tmp_path):

@@ -73,7 +73,7 @@ RECIPES = {
 }
 
 
-def chosen(*, stand_in: bool = False) -> tuple[str, Recipe]:
+def recipe_from_environment(*, stand_in: bool = False) -> tuple[str, Recipe]:
     """Name and recipe that HW1_RECIPE names; without it "default", or "draft" on stand-ins.
 
     Raises:

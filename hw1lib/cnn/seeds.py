@@ -10,7 +10,7 @@ import torch
 from hw1lib import device, ranks
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import Result, result_of
-from hw1lib.cnn.run import Run
+from hw1lib.cnn.trainer import Run
 from hw1lib.datasets import grocery
 from hw1lib.datasets.resources import data_folder, obtain
 from hw1lib.history import EpochRecord
@@ -33,7 +33,7 @@ def train_seeds(recipe: str, seeds: Sequence[int], *, processes: int = 1) -> Ite
     for name in device.spread(processes):
         devices.put(name)
     threads = max(1, (os.cpu_count() or 1) // processes)
-    with ProcessPoolExecutor(processes, context, _settle, (devices, threads)) as pool:
+    with ProcessPoolExecutor(processes, context, _start_worker, (devices, threads)) as pool:
         pending = [pool.submit(_train_seed, recipe, seed) for seed in seeds]
         for future in as_completed(pending):
             yield future.result()
@@ -51,7 +51,7 @@ def train_together(recipe: str, seeds: Sequence[int]) -> Iterator[Result]:
                 yield result
 
 
-def _settle(devices, threads: int) -> None:
+def _start_worker(devices, threads: int) -> None:
     """At the start of a process."""
     os.environ["HW1_DEVICE"] = devices.get()
     torch.set_num_threads(threads)

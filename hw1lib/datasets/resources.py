@@ -23,7 +23,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hw1lib.datasets.download import DownloadError, download, replacing
-from hw1lib.datasets.partial import forget, resumable
+from hw1lib.datasets.resume import forget, resumable
 from hw1lib.datasets.verify import Ledger, WrongContentError, require
 
 logger = logging.getLogger(__name__)

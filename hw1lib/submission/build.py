@@ -17,16 +17,11 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from hw1lib.assignment import PLACEHOLDERS
 from hw1lib.datasets.download import replacing
 from hw1lib.datasets.resources import RESOURCES, ResourceError, Source, data_folder, obtain
 from hw1lib.submission.execute import ExportError, execute
-from hw1lib.submission.names import (
-    PLACEHOLDERS,
-    IdError,
-    has_check_digit,
-    parse_ids,
-    submission_name,
-)
+from hw1lib.submission.names import IdError, has_check_digit, parse_ids, submission_name
 from hw1lib.submission.publish import publish, recover, write_synced
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +90,7 @@ def export(
     """
     started = started or time.perf_counter()
     original, executed = _read(notebook)
-    ids = _settle_ids(executed, ids)
+    ids = _decide_ids(executed, ids)
     name = submission_name(ids)
     _warn_of_ids(ids)
     with ExitStack() as stack:
@@ -121,7 +116,7 @@ def export(
         for artefact in filter(Path.is_file, artefacts.iterdir()):
             artefact.replace(build / artefact.name)
         _summarise(files, memory, time.perf_counter() - started)
-        _settle_notebook(notebook, original, executed if in_place else None)
+        _write_back(notebook, original, executed if in_place else None)
     _say_verdict(files, sources, draft=bool(stand_ins) or ids[0] in PLACEHOLDERS)
     _warn(ids, stand_ins)
     return files
@@ -204,7 +199,7 @@ def _written(notebook: NotebookNode) -> bytes:
     return nbformat.writes(notebook).encode(errors="replace") + b"\n"
 
 
-def _settle_ids(notebook: NotebookNode, ids: Sequence[str]) -> tuple[str, ...]:
+def _decide_ids(notebook: NotebookNode, ids: Sequence[str]) -> tuple[str, ...]:
     """The IDs given, written into the notebook's cell for them; without any, that cell's."""
     cell = _ids_cell(notebook)
     value = _ids_expression(cell.source)
@@ -264,7 +259,7 @@ def _literal(ids: Sequence[str]) -> str:
     return json.dumps(list(ids))
 
 
-def _settle_notebook(path: Path, original: bytes, executed: NotebookNode | None) -> None:
+def _write_back(path: Path, original: bytes, executed: NotebookNode | None) -> None:
     """Write results back to the notebook, if any; what was saved meanwhile is never lost."""
     if not (path.is_file() and path.read_bytes() == original):
         saved = f"{path} was saved by someone else while the export ran"
@@ -419,7 +414,7 @@ def _warn_of_ids(ids: tuple[str, ...]) -> None:
 def _say_verdict(files: list[Path], sources: list[Source], *, draft: bool) -> None:
     """Check the files as a grader does; what is found is said, and undoes nothing."""
     from hw1lib.submission.check.findings import screen
-    from hw1lib.submission.check.run import Mnist, check
+    from hw1lib.submission.check.pool import Mnist, check
 
     (source,) = (source for source in sources if source.name == "mnist")
     mnist = Mnist(None, source.detail) if source.stand_in else Mnist(source.path)
@@ -428,7 +423,7 @@ def _say_verdict(files: list[Path], sources: list[Source], *, draft: bool) -> No
     if report.verdict == "fine" and not draft:
         print("Next: read the PDF once, and hand in the three files.")
     elif report.verdict == "errors":
-        print("Next: mend what the check found, and run again.")
+        print("Next: fix what the check found, and run again.")
 
 
 def _warn(ids: tuple[str, ...], stand_ins: list[Source]) -> None:

@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from hw1lib.submission.check.executed import forget_executed, is_run, note_executed
+from hw1lib.submission.executed import forget_executed, is_run, note_executed
 
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -1,11 +1,8 @@
 """Student IDs and the name that the three files share."""
 
-import re
 from collections.abc import Sequence
 
-PLACEHOLDERS = ("ID1", "ID2")
-
-_ID = re.compile(r"[0-9]{5,9}")
+from hw1lib.assignment import COURSE_WORK, ID, ID_RULE, PLACEHOLDERS
 
 
 class IdError(ValueError):
@@ -37,9 +34,9 @@ def parse_ids(ids: Sequence[str]) -> tuple[str, ...]:
                 f"ID {number} is still the placeholder {student_id}: write a student ID there, "
                 "or give only one ID where the submission is one student's"
             )
-        if not (isinstance(student_id, str) and _ID.fullmatch(student_id)):
+        if not (isinstance(student_id, str) and ID.fullmatch(student_id)):
             raise IdError(
-                f"ID {number} is {student_id!r}: write a text of 5 to 9 digits alone, as in "
+                f"ID {number} is {student_id!r}: write a text of {ID_RULE} alone, as in "
                 "'123456782'"
             )
     if len({_padded(student_id) for student_id in ids}) < len(ids):
@@ -69,4 +66,4 @@ def submission_name(ids: Sequence[str]) -> str:
     Raises:
         IdError: as :func:`parse_ids` does.
     """
-    return "_".join(("HW1", *parse_ids(ids)))
+    return "_".join((COURSE_WORK, *parse_ids(ids)))

@@ -30,7 +30,7 @@ from torch import Tensor
 from hw1lib.cnn.model import Layout, count_parameters
 from hw1lib.cnn.recipe import RECIPES, Recipe
 from hw1lib.cnn.results import setting
-from hw1lib.cnn.run import Run
+from hw1lib.cnn.trainer import Run
 from hw1lib.datasets import grocery
 from hw1lib.datasets.download import replacing
 from hw1lib.datasets.grocery import Grocery, GrocerySplit

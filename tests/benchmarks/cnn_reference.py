@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from hw1lib.cnn import recipe
 from hw1lib.cnn.model import count_parameters
 from hw1lib.cnn.results import setting
-from hw1lib.cnn.run import Run
+from hw1lib.cnn.trainer import Run
 from hw1lib.datasets import grocery
 from hw1lib.datasets.resources import obtain
 from hw1lib.history import EpochRecord, History

@@ -25,7 +25,7 @@ from hw1lib import device
 from hw1lib.activations import sigmoid
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import result_of, setting
-from hw1lib.cnn.run import CPU, Run
+from hw1lib.cnn.trainer import CPU, Run
 from hw1lib.datasets import grocery, mnist
 from hw1lib.datasets.download import replacing
 from hw1lib.datasets.resources import obtain
@@ -33,7 +33,7 @@ from hw1lib.history import History
 from hw1lib.losses import one_hot
 from hw1lib.network import FullyConnectedNetwork
 from hw1lib.progress import Progress
-from hw1lib.training import Batches, evaluate, fit, set_seed, small_steps
+from hw1lib.training import Batches, evaluate, fit, one_thread_without_autograd, set_seed
 
 NUM_EPOCHS, BATCH_SIZE, LR = 16, 32, 0.01
 
@@ -85,7 +85,7 @@ def by_fit(split: dict, where: torch.device) -> tuple[float, float]:
     network = FullyConnectedNetwork(784, 10, 128, sigmoid, LR, device=where)
     splits = {name: Batches(X[name], y[name], 10_000) for name in X}
     start = time.perf_counter()
-    with small_steps():
+    with one_thread_without_autograd():
         batches = Batches(X["train"], y["train"], BATCH_SIZE)
         history = History("by hand")
         fit(network, batches, num_epochs=NUM_EPOCHS, splits=splits, history=history)
@@ -98,7 +98,7 @@ def by_graph(split: dict, where: torch.device) -> tuple[float, float]:
     set_seed(42)
     network = FullyConnectedNetwork(784, 10, 128, sigmoid, LR, device=where)
     start = time.perf_counter()
-    with small_steps():
+    with one_thread_without_autograd():
         steps = RecordedSteps(network, X["train"], y["train"])
         for _ in range(NUM_EPOCHS):
             steps.epoch()

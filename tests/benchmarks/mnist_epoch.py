@@ -30,7 +30,7 @@ from hw1lib.datasets import mnist
 from hw1lib.datasets.resources import obtain
 from hw1lib.history import History
 from hw1lib.network import FullyConnectedNetwork
-from hw1lib.training import Batches, fit, set_seed, small_steps
+from hw1lib.training import Batches, fit, one_thread_without_autograd, set_seed
 
 BATCH_SIZE, LR = 32, 0.1
 
@@ -38,7 +38,7 @@ BATCH_SIZE, LR = 32, 0.1
 def by_hand(X: Tensor, y: Tensor) -> None:
     """One epoch of the hand-written network."""
     network = FullyConnectedNetwork(784, 10, 128, sigmoid, LR)
-    with small_steps():
+    with one_thread_without_autograd():
         batches = Batches(X, y, BATCH_SIZE)
         fit(network, batches, num_epochs=1, splits={}, history=History("by hand"))
 
@@ -46,7 +46,7 @@ def by_hand(X: Tensor, y: Tensor) -> None:
 def bare_products(X: Tensor, y: Tensor) -> None:
     """Only the matrix products that no such step can do without."""
     W1, W2 = torch.randn(784, 128), torch.randn(128, 10)
-    with small_steps():
+    with one_thread_without_autograd():
         for x, _ in Batches(X, y, BATCH_SIZE):
             a1 = x @ W1
             dlogits = a1 @ W2

@@ -8,8 +8,8 @@ from itertools import groupby
 
 from nbformat import NotebookNode
 
+from hw1lib.assignment import QUESTIONS, Question
 from hw1lib.submission.check.drawings import Drawing, DrawingError, read_drawing
-from hw1lib.submission.check.executed import is_run
 from hw1lib.submission.check.findings import Finding
 from hw1lib.submission.check.forbidden import (
     Offence,
@@ -19,49 +19,8 @@ from hw1lib.submission.check.forbidden import (
     offences_in_cell,
 )
 from hw1lib.submission.check.notebook import cell_name
+from hw1lib.submission.executed import is_run
 from hw1lib.submission.pdf.cells import IMAGES
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the answer to a question has to hold.
-
-    Attributes:
-        words: of prose or formulas, besides the question itself.
-        formula: whether there is a displayed one.
-        defines: functions and classes whose source is shown.
-        curves: splits on which loss and accuracy are plotted against epochs.
-        runs: how many of each are plotted.
-        figures: words, each of them in a figure of its own.
-        photos: whether a figure shows a photo.
-    """
-
-    words: int = 0
-    formula: bool = False
-    defines: tuple[str, ...] = ()
-    curves: tuple[str, ...] = ()
-    runs: int = 1
-    figures: tuple[str, ...] = ()
-    photos: bool = False
-
-
-#: The questions in the assignment's order. Q3.II is answered by its parts.
-QUESTIONS = {
-    "Q1.I": Asked(words=20, formula=True),
-    "Q1.II": Asked(words=20, formula=True),
-    "Q2.I": Asked(defines=("d_sigmoid", "d_tanh", "d_softmax")),
-    "Q2.II": Asked(words=20, defines=("FullyConnectedNetwork", "forward", "backward")),
-    "Q2.II.a": Asked(curves=("train", "test")),
-    "Q2.II.b": Asked(words=40, curves=("train", "test"), runs=3),
-    "Q3.I": Asked(words=40, curves=("train", "val")),
-    "Q3.II": Asked(),
-    "Q3.II.1": Asked(words=5),
-    "Q3.II.2": Asked(photos=True),
-    "Q3.II.3": Asked(words=10),
-    "Q3.II.4": Asked(words=10),
-    "Q3.II.5": Asked(words=5, photos=True),
-    "Q3.II.6": Asked(words=20, figures=("filters", "responses")),
-}
 
 _HEADING = re.compile(r"#{1,6}[ \t]+(Q\d[\w.]*|Question[ \t]+\d)")
 _Q2 = ("Q2", "Question 2")
@@ -180,58 +139,58 @@ def answered(notebook: NotebookNode) -> Iterator[Finding]:
             what = f"{name} has a second heading; the first one counts"
             yield Finding("warning", "answers", what, section.cell, "Take one away")
         by_name.setdefault(name, section)
-    for name, asked in QUESTIONS.items():
+    for name, question in QUESTIONS.items():
         if name in by_name:
-            yield from _answer(name, asked, by_name[name])
+            yield from _answer(name, question, by_name[name])
         else:
-            mend = f"Answer it below a heading such as '### {name} ...'"
-            yield Finding("error", "answers", "there is no heading for it", name, mend)
+            fix = f"Answer it below a heading such as '### {name} ...'"
+            yield Finding("error", "answers", "there is no heading for it", name, fix)
 
 
-def _answer(name: str, asked: Asked, section: Section) -> Iterator[Finding]:
-    def missing(what: str, mend: str) -> Finding:
-        return Finding("error", "answers", what, f"{name}, {section.cell}", mend)
+def _answer(name: str, question: Question, section: Section) -> Iterator[Finding]:
+    def missing(what: str, fix: str) -> Finding:
+        return Finding("error", "answers", what, f"{name}, {section.cell}", fix)
 
     prose = "\n\n".join(section.prose)
     if name != "Q3.II" and not (section.code or prose.strip()):
         yield missing("there is no answer", "Write one below its heading")
         return
     words = len(re.findall(r"\w+", prose))
-    if words < asked.words:
+    if words < question.words:
         yield missing(f"the answer in words has only {words}", "Write what you found, and why")
-    if asked.formula and not _FORMULA.search(prose):
+    if question.formula and not _FORMULA.search(prose):
         yield missing("the derivation has no formula", "Write it between $$ and $$")
     source = "\n".join(text for _, text in section.code + section.shown)
-    for defined in asked.defines:
+    for defined in question.defines:
         if not re.search(rf"^\s*(?:def|class) {defined}\b", source, re.MULTILINE):
-            mend = f"Define it in a cell, or show it by show_source({defined})"
-            yield missing(f"the code of {defined} is not shown", mend)
-    yield from _plots(asked, section, f"{name}, {section.cell}")
+            fix = f"Define it in a cell, or show it by show_source({defined})"
+            yield missing(f"the code of {defined} is not shown", fix)
+    yield from _plots(question, section, f"{name}, {section.cell}")
 
 
-def _plots(asked: Asked, section: Section, where: str) -> Iterator[Finding]:
-    lacking = [*_lacking(asked, section)]
+def _plots(question: Question, section: Section, where: str) -> Iterator[Finding]:
+    lacking = [*_lacking(question, section)]
     if lacking and section.pictures:
         what = f"of its figures {section.pictures} cannot be read; look whether they show "
-        mend = "Figures of hw1lib.plots can be read"
-        yield Finding("warning", "plots", what + ", ".join(lacking), where, mend)
+        fix = "Figures of hw1lib.plots can be read"
+        yield Finding("warning", "plots", what + ", ".join(lacking), where, fix)
         return
     for what in lacking:
-        mend = "Plot it with hw1lib.plots; nothing may be left out"
-        yield Finding("error", "plots", f"there is no plot of {what}", where, mend)
+        fix = "Plot it with hw1lib.plots; nothing may be left out"
+        yield Finding("error", "plots", f"there is no plot of {what}", where, fix)
 
 
-def _lacking(asked: Asked, section: Section) -> Iterator[str]:
+def _lacking(question: Question, section: Section) -> Iterator[str]:
     """Which of the figures asked for are not there."""
-    for split in asked.curves:
+    for split in question.curves:
         for quantity in ("loss", "accuracy"):
-            if _curves(section.drawings, quantity, split) < asked.runs:
-                runs = f" of {asked.runs} runs" if asked.runs > 1 else ""
+            if _curves(section.drawings, quantity, split) < question.trainings:
+                runs = f" of {question.trainings} runs" if question.trainings > 1 else ""
                 yield f"{quantity} on {split}{runs} against epochs"
-    for word in asked.figures:
+    for word in question.figures:
         if not any(word in _words(drawing) for drawing in section.drawings):
             yield f"the {word}"
-    if asked.photos and not any(drawing.photos for drawing in section.drawings):
+    if question.photos and not any(drawing.photos for drawing in section.drawings):
         yield "a photo"
 
 
@@ -284,8 +243,8 @@ def _offending(
     for offence in found:
         if offence.sure:
             what = f"line {offence.line} uses {offence.name}, which question 2 forbids"
-            mend = "Write it with tensors alone"
-            yield Finding("error", "forbidden", what, where, mend)
+            fix = "Write it with tensors alone"
+            yield Finding("error", "forbidden", what, where, fix)
         else:
             what = f"line {offence.line} uses {offence.name}; look what hides behind it"
             yield Finding("warning", "forbidden", what, where, "Write it out")

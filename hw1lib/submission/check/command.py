@@ -35,7 +35,7 @@ exit status:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     args = _parser().parse_args(arguments)
-    from hw1lib.submission.check import findings, run  # slow to import
+    from hw1lib.submission.check import findings, pool  # slow to import
 
     wide = shutil.get_terminal_size().columns
     done = 0
@@ -47,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = findings.printable(report.name)[: max(wide - 30, 10)]
             print(f"\r\x1b[K{done} checked: {name}", end="", file=sys.stderr, flush=True)
 
-    bounds = run.Bounds(seconds=args.seconds, cpu_seconds=args.seconds)
+    bounds = pool.Bounds(seconds=args.seconds, cpu_seconds=args.seconds)
     try:
-        reports = run.check(args.paths, jobs=args.jobs, bounds=bounds, on_report=count)
-    except (run.NothingToCheckError, OSError) as error:
+        reports = pool.check(args.paths, jobs=args.jobs, bounds=bounds, on_report=count)
+    except (pool.NothingToCheckError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     finally:

@@ -29,22 +29,22 @@ class Finding:
         kind: what it is about, in one word.
         what: what is the case.
         where: file, cell or name.
-        mend: what to do about it.
+        fix: what to do about it.
     """
 
     level: Level
     kind: str
     what: str
     where: str = ""
-    mend: str = ""
+    fix: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("what", "where", "mend"):
+        for name in ("what", "where", "fix"):
             object.__setattr__(self, name, printable(getattr(self, name)))
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        sentences = (text.rstrip(".") + "." for text in (self.what, self.mend) if text)
+        sentences = (text.rstrip(".") + "." for text in (self.what, self.fix) if text)
         return place + " ".join(sentences)
 
 

@@ -13,14 +13,15 @@ from pathlib import Path
 from nbformat import NotebookNode
 from torch import Tensor
 
+from hw1lib.assignment import COURSE_WORK, PLACEHOLDERS
 from hw1lib.datasets.resources import RESOURCES
-from hw1lib.submission.check import answers, trained
+from hw1lib.submission.check import answers, weights
 from hw1lib.submission.check import notebook as notebooks
-from hw1lib.submission.check.child import Mnist
 from hw1lib.submission.check.collect import LIMITS, RefusedError, Submission, read
 from hw1lib.submission.check.findings import BROKEN, UNCHECKED, Finding, bounded
 from hw1lib.submission.check.notebook import AGAIN
-from hw1lib.submission.names import PLACEHOLDERS, IdError, submission_name
+from hw1lib.submission.check.sandbox import Mnist
+from hw1lib.submission.names import IdError, submission_name
 from hw1lib.submission.pdf.readback import PdfError, missing
 from hw1lib.submission.weights import WeightsFileError, load_weights
 from hw1lib.training import NonFiniteLossError
@@ -66,30 +67,30 @@ def _names(state: _State) -> Iterator[Finding]:
     submission = state.submission
     for folder in submission.closed:
         what = "this folder was not looked into: it is a link, too deep or locked"
-        mend = "Put its files into a plain folder, or name the folder that it leads to"
-        yield Finding("error", "files", what, str(folder), mend)
+        fix = "Put its files into a plain folder, or name the folder that it leads to"
+        yield Finding("error", "files", what, str(folder), fix)
     if not submission.files:
         return
     for kind in LIMITS:
         if not submission.of(kind):
-            mend = "All three files are handed in, under one name"
-            yield Finding("error", "files", f"there is no {kind} file", state.stem, mend)
-    mend = "Name all three HW1_ID1_ID2 with your IDs; ./export.sh does"
+            fix = "All three files are handed in, under one name"
+            yield Finding("error", "files", f"there is no {kind} file", state.stem, fix)
+    fix = "Name all three HW1_ID1_ID2 with your IDs; ./export.sh does"
     stems = dict.fromkeys(path.stem for path in submission.files)
     if len(stems) > 1:
         what = f"the names do not agree: {', '.join(path.name for path in submission.files)}"
-        yield Finding("error", "names", what, "", mend)
+        yield Finding("error", "names", what, "", fix)
     for stem in stems:
         head, *ids = stem.split("_")
         try:
-            right = head == "HW1" and submission_name(ids) == stem
-            why = f"{stem} is not of the pattern HW1_ID1_ID2"
+            right = head == COURSE_WORK and submission_name(ids) == stem
+            why = f"{stem} is not of the pattern {COURSE_WORK}_ID1_ID2"
         except IdError as error:
-            right, why = False, f"{stem} is not of the pattern HW1_ID1_ID2: {error}"
+            right, why = False, f"{stem} is not of the pattern {COURSE_WORK}_ID1_ID2: {error}"
         if right and set(ids) & set(PLACEHOLDERS):
             right, why = False, f"{stem} has placeholders instead of student IDs"
         if not right:
-            yield Finding("error", "names", why, "", mend)
+            yield Finding("error", "names", why, "", fix)
 
 
 def _notebook(state: _State) -> Iterator[Finding]:
@@ -130,14 +131,14 @@ def _weights(state: _State) -> Iterator[Finding]:
     copy = state.scratch / state.submission.of(".pkl")[0].name
     copy.write_bytes(data)
     try:
-        weights = load_weights(copy)
+        loaded = load_weights(copy)
     except WeightsFileError as error:
         what = str(error).replace(f"{copy.parent}{os.sep}", "")
         yield Finding("error", "weights", what)
         return
-    yield from (found := [*trained.misshapen(weights, copy.name)])
+    yield from (found := [*weights.misshapen(loaded, copy.name)])
     if not found:
-        state.weights = weights
+        state.weights = loaded
 
 
 def _accuracy(state: _State) -> Iterator[Finding]:
@@ -153,13 +154,13 @@ def _accuracy(state: _State) -> Iterator[Finding]:
         yield Finding("note", UNCHECKED, what, where)
     else:
         try:
-            measured = trained.accuracy(state.weights, state.mnist.folder)
+            measured = weights.accuracy(state.weights, state.mnist.folder)
         except NonFiniteLossError as error:
             yield Finding("error", "weights", f"on MNIST {error}", where)
             return
         state.facts["mnist_test_accuracy_measured"] = measured
         stated = state.facts.get("mnist_test_accuracy")
-        yield from trained.reproduces(stated, measured, where)
+        yield from weights.reproduces(stated, measured, where)
 
 
 def _pdf(state: _State) -> Iterator[Finding]:

@@ -10,11 +10,12 @@ from nbformat import NotebookNode
 from nbformat.v4.rwbase import rejoin_lines
 from nbformat.validator import get_validator
 
+from hw1lib.assignment import ASKED_ACCURACY, BONUS_PARAMETERS, PLACEHOLDERS
 from hw1lib.datasets.resources import RESOURCES
 from hw1lib.report import as_shown
-from hw1lib.submission.check.executed import changes, is_run
 from hw1lib.submission.check.findings import STAND_IN, Finding
-from hw1lib.submission.names import PLACEHOLDERS, IdError, has_check_digit, submission_name
+from hw1lib.submission.executed import changes, is_run
+from hw1lib.submission.names import IdError, has_check_digit, submission_name
 from hw1lib.submission.pdf.cells import student_ids
 
 AGAIN = "Run ./export.sh again and hand in what it makes"
@@ -120,12 +121,12 @@ def run_in_order(notebook: NotebookNode) -> Iterator[Finding]:
     for number, cell, output in outputs(notebook):
         if output.output_type == "error":
             what = f"raised {output.ename}: {output.evalue}"
-            mend = "Mend the cell, then run ./export.sh again"
-            yield Finding("error", "run", what, cell_name(number, cell), mend)
+            fix = "Fix the cell, then run ./export.sh again"
+            yield Finding("error", "run", what, cell_name(number, cell), fix)
         elif output.output_type == "stream" and output.name == "stderr":
             what = f"printed a warning: {output.text}"
-            mend = "Mend its cause, then run ./export.sh again"
-            yield Finding("warning", "run", what, cell_name(number, cell), mend)
+            fix = "Fix its cause, then run ./export.sh again"
+            yield Finding("warning", "run", what, cell_name(number, cell), fix)
 
 
 def code_is_what_ran(notebook: NotebookNode) -> Iterator[Finding]:
@@ -146,16 +147,16 @@ def ids_agree(notebook: NotebookNode, stem: str) -> Iterator[Finding]:
         ids = student_ids(notebook)
     except (RecursionError, MemoryError):  # of a source that is made to bring a parser down
         ids = []
-    mend = "Run ./export.sh with your IDs, as in ./export.sh 123456782 987654324"
+    fix = "Run ./export.sh with your IDs, as in ./export.sh 123456782 987654324"
     where = "STUDENT_IDS in the notebook"
     try:
         name = submission_name(ids)
     except IdError as error:
-        yield Finding("error", "ids", str(error), where, mend)
+        yield Finding("error", "ids", str(error), where, fix)
         return
     if name != stem:
         what = f"the notebook's IDs make {name}, its file is {stem}"
-        yield Finding("error", "ids", what, where, mend)
+        yield Finding("error", "ids", what, where, fix)
     for number in ids:
         if number not in PLACEHOLDERS and not has_check_digit(number):
             what = f"{number} does not end in the check digit of an Israeli ID"
@@ -179,8 +180,8 @@ def nothing_stands_in(notebook: NotebookNode) -> Iterator[Finding]:
     """The data was real, and the notebook says where it came from."""
     if found := sorted(stand_ins(notebook)):
         what = f"made with stand-ins for {', '.join(found)}"
-        mend = "data/README.md says how to get the real files; then run ./export.sh again"
-        yield Finding("error", STAND_IN, what, "", mend)
+        fix = "data/README.md says how to get the real files; then run ./export.sh again"
+        yield Finding("error", STAND_IN, what, "", fix)
         return
     titles = [resource.title for resource in RESOURCES.values()]
     said = "\n".join(text for _, _, output in outputs(notebook) for text in texts(output))
@@ -198,8 +199,6 @@ STATED = {
     "cnn_test_accuracy": (0, 1),
     "cnn_parameters": (1, 10**12),
 }
-ASKED_ACCURACY = 0.65
-BONUS_PARAMETERS = 100_000
 
 
 def stated(notebook: NotebookNode) -> tuple[dict[str, float], list[Finding]]:

@@ -28,7 +28,7 @@ from hw1lib.submission.pdf.cells import (
     student_ids,
 )
 from hw1lib.submission.pdf.glyphs import Glyphs
-from hw1lib.submission.pdf.hypertext import (
+from hw1lib.submission.pdf.html import (
     ContentError,
     Context,
     measures,
@@ -38,7 +38,7 @@ from hw1lib.submission.pdf.hypertext import (
 from hw1lib.submission.pdf.images import ImageError, Images
 from hw1lib.submission.pdf.markdown import Page, to_pages
 from hw1lib.submission.pdf.readback import Loss, compare, read_pdf
-from hw1lib.submission.pdf.runs import source_lines, terminal_lines
+from hw1lib.submission.pdf.styled import source_lines, terminal_lines
 from hw1lib.submission.pdf.tex import Notation, TexError
 
 #: PDF/UA-1, for readers who do not see the page; a PDF has tags without it too.

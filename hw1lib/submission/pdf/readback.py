@@ -35,7 +35,7 @@ from hw1lib.submission.pdf.cells import (
     Text,
     read_cells,
 )
-from hw1lib.submission.pdf.hypertext import BLOCKS, INVISIBLE, PLAYERS, parsed, shortened
+from hw1lib.submission.pdf.html import BLOCKS, INVISIBLE, PLAYERS, parsed, shortened
 from hw1lib.submission.pdf.images import ImageError, Images
 from hw1lib.submission.pdf.markdown import Page, to_pages
 from hw1lib.submission.pdf.tables import kept_rows, own_rows, row_cells

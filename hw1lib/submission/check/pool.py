@@ -18,9 +18,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from hw1lib.datasets.resources import ResourceError, obtain
-from hw1lib.submission.check.child import Bounds, Mnist, child
 from hw1lib.submission.check.collect import NothingToCheckError, Submission, collect
 from hw1lib.submission.check.findings import BROKEN, Finding, Report
+from hw1lib.submission.check.sandbox import Bounds, Mnist, child
 
 __all__ = ["Bounds", "Mnist", "NothingToCheckError", "check"]
 
@@ -133,9 +133,9 @@ class _Watch:
         _end(process, wait_s=0 if why else 10)
         if step:
             why = why or _DEATHS.get(process.exitcode, f"died (status {process.exitcode})")
-            mend = "Such a file is damaged or hostile, or --seconds is too few: look at it"
+            fix = "Such a file is damaged or hostile, or --seconds is too few: look at it"
             what = f"the check of the {step} {why}, so nothing after it was checked"
-            report.findings.append(Finding("error", BROKEN, what, "", mend))
+            report.findings.append(Finding("error", BROKEN, what, "", fix))
         report.seconds = time.monotonic() - started
         report.settle()
         shutil.rmtree(folder, ignore_errors=True)

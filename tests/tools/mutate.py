@@ -1,4 +1,4 @@
-"""Do the tests notice a fault? `.venv/bin/python -m tests.mutate --seed 1 --sample 10`.
+"""Do the tests notice a fault? `.venv/bin/python -m tests.tools.mutate --seed 1 --sample 10`.
 
 Into a copy of the project small faults are put at random, one at a time: `<` becomes `<=`, `+`
 becomes `-`, a number grows by one, an argument, a call or a result is dropped. The tests of
@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PDF = "pdf_parts pdf_tex pdf_html pdf_readback pdf_safety pdf_content pdf_document"
 CHECK = "check_parts check check_hostile check_properties"
 PHASES = (Phase.explicit, Phase.generate)
@@ -61,22 +61,22 @@ TESTS = {
     "submission.pdf.tex": PDF,
     "submission.pdf.tables": PDF,
     "submission.pdf.markdown": PDF,
-    "submission.pdf.runs": PDF,
+    "submission.pdf.styled": PDF,
     "submission.pdf.images": PDF,
     "submission.pdf.cells": PDF,
     "submission.pdf.glyphs": PDF,
-    "submission.pdf.hypertext": PDF,
+    "submission.pdf.html": PDF,
     "submission.pdf.readback": PDF,
     "submission.pdf.exporter": PDF,
     "submission.check.answers": CHECK,
     "submission.check.collect": CHECK,
     "submission.check.drawings": CHECK,
-    "submission.check.executed": CHECK,
+    "submission.executed": CHECK,
     "submission.check.findings": CHECK,
     "submission.check.forbidden": f"forbidden_api {CHECK}",
     "submission.check.inspection": CHECK,
     "submission.check.notebook": CHECK,
-    "submission.check.trained": CHECK,
+    "submission.check.weights": CHECK,
 }
 OTHER = {
     **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt},
@@ -214,7 +214,7 @@ def try_module(name: str, sample: int, seed: int) -> Counter:
 
 def main() -> int:
     """Run the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.mutate", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=10, help="faults a module")
     parser.add_argument("modules", nargs="*", help=f"some of {', '.join(TESTS)}")

@@ -1,6 +1,6 @@
 """Kill ./export.sh at random moments and see that nothing is ever lost.
 
-    .venv/bin/python -m tests.two_hundred_kills [--kills 200] [--seed 0] [--json FILE]
+    .venv/bin/python -m tests.tools.two_hundred_kills [--kills 200] [--seed 0] [--json FILE]
 
 Each kill is a SIGKILL at a random moment of one of the export's stages: of the export and all
 that it started, as when the power goes, or of the export alone, as by Linux when memory is
@@ -31,7 +31,7 @@ import psutil
 import pypdfium2
 import torch
 
-from tests.projects import HANG_S, WEIGHTS, Clone
+from tests.fixtures.projects import HANG_S, WEIGHTS, Clone
 
 IDS = ("123456782", "987654324")
 NAME = "HW1_" + "_".join(IDS)

@@ -15,7 +15,7 @@ from PIL import ImageColor
 from hw1lib.submission.pdf.glyphs import Glyphs
 from hw1lib.submission.pdf.images import ImageError, Images, Placed
 from hw1lib.submission.pdf.markdown import Math, Page
-from hw1lib.submission.pdf.runs import breakable, source_lines
+from hw1lib.submission.pdf.styled import breakable, source_lines
 from hw1lib.submission.pdf.tables import lay_out, own_rows
 from hw1lib.submission.pdf.tex import Notation, TexError
 
