@@ -1,6 +1,8 @@
 """The committed HW1.ipynb: every question in order, run top to bottom, true to the code."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -46,6 +48,32 @@ def test_notebook_was_run_from_the_first_cell_to_the_last_without_error(code):
     assert not [o for cell in code for o in cell.outputs if o.get("name") == "stderr"]
 
 
+def test_first_cell_finds_hw1lib_from_a_folder_below_and_says_what_a_wrong_kernel_lacks(
+    code, tmp_path
+):
+    source = code[0].source.replace("    !git", "    pass  # git")
+    (tmp_path / "hw1lib").mkdir()
+    (tmp_path / "submission").mkdir()
+    # -S: a Python without any package, as a kernel of another environment is
+    tell = (
+        f"import sys\ntry:\n    exec({source!r})\n"
+        "except Exception as error:\n    print(*error._render_traceback_())\n"
+        "print(sys.path[-1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", tell],
+        cwd=tmp_path / "submission",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sentence, found = done.stdout.splitlines()
+    assert found == str(tmp_path)
+    assert sentence.startswith("This kernel, ")
+    assert "lacks torch, torchvision, seaborn." in sentence
+    assert "choose the kernel HW1" in sentence
+
+
 def test_one_cell_sets_the_ids_and_the_committed_one_holds_placeholders(code):
     (cell,) = [cell for cell in code if "ids" in cell.metadata.get("tags", [])]
     namespace: dict = {}
@@ -54,7 +82,7 @@ def test_one_cell_sets_the_ids_and_the_committed_one_holds_placeholders(code):
 
 
 def test_provenance_comes_first_and_stand_ins_are_marked_wherever_they_are_used(code):
-    (table,) = outputs(code[0], "text/html")
+    (table,) = [html for cell in code[:2] for html in outputs(cell, "text/html")]
     assert "MNIST" in table
     for cell in code:
         if 'sources["vgg16"]' in cell.source and ">STAND-IN<" in table:
