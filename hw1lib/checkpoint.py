@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 
 from hw1lib import ranks
-from hw1lib.datasets.download import replacing
+from hw1lib.files import replacing
 from hw1lib.history import EpochRecord
 
 

@@ -278,8 +278,8 @@ def test_half_download_is_finished_by_the_next_run(half, mirror):
 def test_download_of_a_killed_run_is_finished_by_the_next(mirror, checkpoints):
     meets(mirror, Answer.hang_in_body)
     code = (
-        "import sys, pathlib; from hw1lib.datasets import download, partial\n"
-        "with partial.resumable(pathlib.Path(sys.argv[2])) as path:\n"
+        "import sys, pathlib; from hw1lib.datasets import download, resume\n"
+        "with resume.resumable(pathlib.Path(sys.argv[2])) as path:\n"
         "    download.download(sys.argv[1], path)"
     )
     arguments = [f"{mirror.url}/vgg16.pth", checkpoints / "vgg16.pth"]

@@ -61,8 +61,25 @@ def test_mirror_folder_is_copied_verified_and_found_in_data_next_time(
     assert (first.origin, first.stand_in) == ("mirror", False)
     assert (first.path / "mnist-1.gz").read_bytes() == CONTENT + b"\x01"
     monkeypatch.delenv("HW1_MIRROR")
-    assert obtain("mnist").origin == "data"
+    again = obtain("mnist")
+    assert again.origin == "data"
+    assert again.fingerprint == first.fingerprint
     assert not left_over(data_folder)
+
+
+def test_fingerprint_is_of_the_content_and_says_stand_in_of_a_stand_in(
+    made, data_folder, small_table, monkeypatch
+):
+    for name, content in small_table.items():
+        put(data_folder, name, content)
+    found = resources.obtain_all()
+    fingerprints = [source.fingerprint for source in found.values()]
+    assert len({*fingerprints}) == 4
+    assert all(len(fingerprint) == 16 for fingerprint in fingerprints)
+    put_image(data_folder / "dogs", "rex.gif")
+    assert obtain("photos").fingerprint not in fingerprints
+    monkeypatch.setenv("HW1_STANDIN", "always")
+    assert obtain("mnist").fingerprint == "stand-in"
 
 
 def test_second_start_does_not_read_the_file_again(data_folder, monkeypatch):
@@ -219,10 +236,10 @@ def test_photo_edited_after_unpacking_is_noticed(
 
 def test_broken_link_in_a_folder_counts_as_the_link_it_is(tmp_path):
     (tmp_path / "photo").symlink_to("nowhere")
-    before = verify.fingerprint(tmp_path)
+    before = verify.snapshot(tmp_path)
     (tmp_path / "photo").unlink()
     (tmp_path / "photo").symlink_to("elsewhere")
-    assert verify.fingerprint(tmp_path) != before
+    assert verify.snapshot(tmp_path) != before
 
 
 def test_two_starts_at_once_both_find_the_data_set(

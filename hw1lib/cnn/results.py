@@ -16,7 +16,7 @@ import torch
 from hw1lib import ranks
 from hw1lib.cnn.model import bfloat16_is_fast, count_parameters
 from hw1lib.cnn.trainer import CPU, Run
-from hw1lib.datasets.download import replacing
+from hw1lib.files import replacing
 from hw1lib.history import History
 
 

@@ -1,7 +1,6 @@
-"""Bring a file over a poor connection, and let nothing unfinished bear its name."""
+"""Bring a file over a poor connection."""
 
 import errno
-import glob
 import http.client
 import os
 import queue
@@ -30,7 +29,6 @@ MINUTES = 60.0
 
 _CHUNK = 1 << 16
 _BAR_FROM = 4_000_000
-_ABANDONED_S = 3600.0
 _NETWORK_GONE = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH}
 _BUSY = {408, 429, 500, 502, 503, 504}
 
@@ -45,37 +43,6 @@ class _TransientError(DownloadError):
 
 class _OtherVersionError(_TransientError):
     """The server cannot go on with the file that was begun."""
-
-
-def hidden(target: Path, ending: str) -> Path:
-    """A name beside `target` for what is not finished; no list of photos or files shows it."""
-    return target.with_name(f".{target.name}.{ending}")
-
-
-@contextmanager
-def scratch(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, for a file or folder; gone when the block ends."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
-    temporary = hidden(target, f"tmp-{os.getpid()}")
-    _remove(temporary)
-    try:
-        yield temporary
-    finally:
-        _remove(temporary)
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A temporary name that becomes `target` when the block ends, and goes when it raises.
-
-    So `target` is whole or absent at every moment. A folder does not replace one that appeared
-    meanwhile: another process made the same and was faster.
-    """
-    with scratch(target) as temporary:
-        yield temporary
-        if not (temporary.is_dir() and target.is_dir()):
-            temporary.replace(target)
 
 
 def download(
@@ -282,33 +249,3 @@ def _bar(target: Path, done: int, total: int | None) -> tqdm:
         unit_scale=True,
         disable=True if small else None,  # None: shown on a terminal, silent in a log
     )
-
-
-def _sweep(target: Path) -> None:
-    """Remove what killed processes left.
-
-    A process of another machine, in a shared folder, is known by touching its file more often
-    than hourly; one of this machine, whose clock may jump, by being there.
-    """
-    for leftover in target.parent.glob(glob.escape(f".{target.name}.tmp-") + "*"):
-        with suppress(OSError):  # another process may sweep too
-            old = time.time() - leftover.stat().st_mtime > _ABANDONED_S
-            if old and not _is_running(leftover.name.rpartition("-")[2]):
-                _remove(leftover)
-
-
-def _is_running(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, OverflowError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -17,10 +17,10 @@ import torch
 from PIL import Image, features
 from torch import Tensor
 
-from hw1lib.datasets.download import replacing
 from hw1lib.datasets.images import read_rgb
 from hw1lib.datasets.resources import DataError, data_folder
-from hw1lib.datasets.verify import fingerprint
+from hw1lib.datasets.verify import snapshot
+from hw1lib.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ def _images(folder: Path, lists: dict[str, list[_Line]], size: int) -> dict[str,
 
 def _key(folder: Path, lists: dict[str, list[_Line]], size: int) -> str:
     made_by = (_VERSION, size, _RESAMPLING.name, Image.__version__, features.version("jpg"))
-    return hashlib.sha256(repr((made_by, fingerprint(folder), lists)).encode()).hexdigest()
+    return hashlib.sha256(repr((made_by, snapshot(folder), lists)).encode()).hexdigest()
 
 
 def _read_cache(cache: Path, key: str) -> dict[str, Tensor] | None:

@@ -8,6 +8,7 @@ same in their words.
 """
 
 import gzip
+import hashlib
 import logging
 import os
 import platform
@@ -22,9 +23,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from hw1lib.datasets.download import DownloadError, download, replacing
+from hw1lib.datasets.download import DownloadError, download
 from hw1lib.datasets.resume import forget, resumable
-from hw1lib.datasets.verify import Ledger, WrongContentError, require
+from hw1lib.datasets.verify import Ledger, WrongContentError, checksum, require
+from hw1lib.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +82,12 @@ class Resource:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a resource was found; one line of the notebook's provenance table."""
+    """Where a resource was found; one line of the notebook's provenance table.
+
+    `fingerprint` tells what the data are, whichever place they came from: 16 hex digits of a
+    digest of their verified checksums (of the contents, for a student's own photos), or
+    "stand-in". What is made from the data and kept holds as long as it stays the same.
+    """
 
     name: str
     title: str
@@ -88,6 +95,7 @@ class Source:
     origin: str
     stand_in: bool
     detail: str
+    fingerprint: str = ""
 
 
 def _mnist(name: str, size: int, md5: str) -> File:
@@ -267,7 +275,7 @@ def _stand_in(resource: Resource, reason: str, *, keep_own: bool = True) -> Sour
         path = standins.make(resource.name, folder)
         if resource.name == "photos" and keep_own:
             path = _beside_own_photos(resource, path)
-    return Source(resource.name, resource.title, path, "stand-in", True, reason)
+    return Source(resource.name, resource.title, path, "stand-in", True, reason, "stand-in")
 
 
 # Finding the real thing: plain files in a folder, and those that are found otherwise. ---------
@@ -342,7 +350,17 @@ def _found(resource: Resource, path: Path, origins: list[str]) -> Source:
         algorithms = {file.checksum.split(":")[0] for file in resource.files}
         sums = resource.files[0].checksum if len(resource.files) == 1 else "/".join(algorithms)
         detail = f"{resource.about}; {sums} verified"
-    return Source(resource.name, resource.title, path, " + ".join(unique), False, detail)
+    sums = [file.checksum for file in resource.files]
+    if resource.name == "photos":
+        sums = [
+            checksum(photo, "sha256")
+            for kind in PHOTO_FOLDERS
+            for photo in image_files(path / kind)
+            if photo.is_file()
+        ]
+    fingerprint = hashlib.sha256(" ".join(sums).encode()).hexdigest()[:16]
+    origin = " + ".join(unique)
+    return Source(resource.name, resource.title, path, origin, False, detail, fingerprint)
 
 
 # Photos of the student's own. ----------------------------------------------------------------

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hw1lib.datasets.download import hidden, scratch
+from hw1lib.files import hidden, scratch
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 

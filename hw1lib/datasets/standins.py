@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hw1lib.datasets.download import replacing
+from hw1lib.files import replacing
 
 _VERSION = 1  # of the drawings; a stand-in of another version is made anew
 _SEED = 42

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw1lib.datasets.download import DownloadError, replacing
+from hw1lib.datasets.download import DownloadError
+from hw1lib.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def checksum(path: Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(path: Path) -> str:
+def snapshot(path: Path) -> str:
     """Cheap sign that a file or folder is unchanged: names, sizes and times of change."""
     status = path.stat()
     if not path.is_dir():
@@ -107,7 +108,7 @@ class Ledger:
 
 
 def _note(path: Path, expected: str) -> str:
-    return f"{expected} {fingerprint(path)}"
+    return f"{expected} {snapshot(path)}"
 
 
 def _git_tree(folder: Path) -> bytes:

@@ -18,8 +18,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from hw1lib.assignment import PLACEHOLDERS
-from hw1lib.datasets.download import replacing
 from hw1lib.datasets.resources import RESOURCES, ResourceError, Source, data_folder, obtain
+from hw1lib.files import replacing
 from hw1lib.submission.execute import ExportError, execute
 from hw1lib.submission.names import IdError, has_check_digit, parse_ids, submission_name
 from hw1lib.submission.publish import publish, recover, write_synced

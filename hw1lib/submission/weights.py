@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hw1lib.datasets.download import replacing
+from hw1lib.files import replacing
 
 NAMES = ("W1", "b1", "W2", "b2")
 #: Bytes that no weights file exceeds; that of 784-128-10 has 0.4 million.

@@ -32,9 +32,9 @@ from hw1lib.cnn.recipe import RECIPES, Recipe
 from hw1lib.cnn.results import setting
 from hw1lib.cnn.trainer import Run
 from hw1lib.datasets import grocery
-from hw1lib.datasets.download import replacing
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.datasets.resources import obtain
+from hw1lib.files import replacing
 from hw1lib.training import Batches
 
 FOLDS = 2

@@ -27,8 +27,8 @@ from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import result_of, setting
 from hw1lib.cnn.trainer import CPU, Run
 from hw1lib.datasets import grocery, mnist
-from hw1lib.datasets.download import replacing
 from hw1lib.datasets.resources import obtain
+from hw1lib.files import replacing
 from hw1lib.history import History
 from hw1lib.losses import one_hot
 from hw1lib.network import FullyConnectedNetwork

@@ -55,6 +55,7 @@ TESTS = {
     "datasets.verify": "resources download",
     "datasets.images": "images photos",
     "datasets.download": "download resources",
+    "files": "resources download",
     "datasets.resources": "resources download",
     "submission.names": "names",
     "submission.weights": "weights",
