@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
+import pandas as pd
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -74,6 +76,30 @@ class History:
     def final(self, split: str) -> Metrics:
         """Metrics after the last epoch."""
         return self.records[-1].metrics[split]
+
+    def frame(self, **columns: object) -> pd.DataFrame:
+        """One row for each record and split, as pandas groups and seaborn draws it.
+
+        Args:
+            columns: further columns with one value in all rows, as in `seed=1`.
+
+        Returns:
+            run, split, epoch, loss (nats), accuracy (0 to 1), count, seconds (of the record),
+            lr, and the further columns.
+        """
+        return pd.DataFrame(
+            {
+                "run": self.name,
+                "split": split,
+                "epoch": record.epoch,
+                **asdict(metrics),
+                "seconds": record.seconds,
+                "lr": record.lr,
+                **columns,
+            }
+            for record in self.records
+            for split, metrics in record.metrics.items()
+        )
 
     def state_dict(self) -> dict:
         """Plain lists and dicts, as JSON and checkpoints keep them."""

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from hw1lib.cnn import analysis, augment, model, results
+from hw1lib.cnn import analysis, augment, model
 from hw1lib.cnn.learner import BestEpoch, CNNLearner
-from hw1lib.history import EpochRecord, History, Metrics
+from hw1lib.history import EpochRecord, Metrics
 from hw1lib.training import set_seed
 from tests.test_cnn import COARSE_OF, LAYOUT, TINY, split
 
@@ -397,70 +397,3 @@ def test_activation_maps_run_from_0_to_1_over_each_photo():
     maps = analysis.class_activation_maps(net, images, torch.tensor([0, 1, 1]))
     assert_close(maps.amin((1, 2)), torch.zeros(3))
     assert_close(maps.amax((1, 2)), torch.ones(3))
-
-
-# Results. ------------------------------------------------------------------------------------
-
-
-def a_result(seed, accuracy, recipe="full"):
-    records = [EpochRecord(1, 30.0, 0.1, {"val": Metrics(1 / 3, 2 / 3, 3)})]
-    return results.Result(
-        recipe=recipe,
-        seed=seed,
-        parameters=95129,
-        best_epoch=7,
-        seconds=90.0,
-        val_accuracy=0.75,
-        test_accuracy=accuracy,
-        test_accuracy_plain=0.5,
-        history=results._rounded(History("run", records).state_dict()),
-        setting={},
-    )
-
-
-def test_table_has_a_line_a_run_and_mean_and_deviation_of_several_of_a_recipe():
-    runs = [a_result(1, 0.8), a_result(2, 0.9), a_result(1, 0.7, "draft")]
-    lines = [line.split() for line in results.table(runs).splitlines()]
-    assert lines == [
-        [
-            "recipe",
-            "seed",
-            "validation",
-            "%",
-            "test",
-            "%",
-            "one",
-            "look",
-            "%",
-            "best",
-            "epoch",
-            "min",
-        ],
-        ["full", "1", "75.00", "80.00", "50.00", "7", "1.50"],
-        ["full", "2", "75.00", "90.00", "50.00", "7", "1.50"],
-        ["mean", "75.00", "85.00", "50.00", "1.50"],
-        ["std.", "deviation", "0.00", "7.07", "0.00", "0.00"],
-        ["draft", "1", "75.00", "70.00", "50.00", "7", "1.50"],
-    ]
-
-
-def test_figures_are_kept_to_five_digits(tmp_path):
-    results.add(tmp_path / "r.json", [a_result(1, 0.8)])
-    text = (tmp_path / "r.json").read_text()
-    assert '"loss": 0.33333,' in text
-    assert '"count": 3' in text
-    assert text.endswith("]\n")
-
-
-def test_setting_names_what_times_depend_on(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    found = results.setting()
-    assert list(found) == [
-        *("processor", "cores", "device", "ranks", "threads", "bfloat16", "system"),
-        *("python", "torch"),
-    ]
-    assert (found["device"], found["ranks"], found["cores"]) == ("cpu", 1, 0)
-    assert found["bfloat16"] is False
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a GPU, {device}")
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    assert results.setting(torch.device("cuda:1"))["device"] == "a GPU, cuda:1"

@@ -1,4 +1,4 @@
-"""Results of finished runs: kept once each, and gathered from processes side by side."""
+"""Results of finished runs: kept once each, gathered from processes, read as tidy frames."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pandas as pd
 import psutil
 import pytest
 import torch
@@ -15,7 +16,7 @@ from hw1lib.cnn.model import GroceryNet, count_parameters
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.trainer import Run
 from hw1lib.datasets.grocery import FINE_CLASSES
-from hw1lib.datasets.resources import PROJECT_ROOT
+from hw1lib.history import EpochRecord, History, Metrics
 from tests.test_cnn import TINY, photos
 
 
@@ -26,6 +27,28 @@ def finished():
     return run
 
 
+def a_result(seed, accuracy, recipe="full"):
+    records = [
+        EpochRecord(epoch, 30.0, 0.1, {"val": Metrics(1 / epoch, accuracy, 3)})
+        for epoch in (1, 2)
+    ]
+    return results.Result(
+        recipe=recipe,
+        seed=seed,
+        parameters=95129,
+        best_epoch=7,
+        seconds=90.0,
+        val_accuracy=0.75,
+        test_accuracy=accuracy,
+        test_accuracy_plain=0.5,
+        history=History("run", records).state_dict(),
+        setting={"threads": 2},
+    )
+
+
+RUNS = [a_result(1, 0.8), a_result(2, 0.9), a_result(1, 0.7, "draft")]
+
+
 def test_result_holds_what_the_run_reached_and_how(finished):
     result = results.result_of(finished, "tiny")
     assert (result.recipe, result.seed) == ("tiny", 3)
@@ -33,6 +56,10 @@ def test_result_holds_what_the_run_reached_and_how(finished):
     views = finished.recipe.views
     right = finished.predict(finished.photos.test.images, views=views).argmax(1) == labels
     assert result.test_accuracy == right.float().mean().item()
+    plain = finished.predict(finished.photos.test.images).argmax(1) == labels
+    assert result.test_accuracy_plain == plain.float().mean().item()
+    assert result.parameters == count_parameters(finished.model)
+    assert result.seconds == finished.history.seconds
     assert (
         result.val_accuracy
         == finished.history.records[result.best_epoch - 1].metrics["val"].accuracy
@@ -43,6 +70,14 @@ def test_result_holds_what_the_run_reached_and_how(finished):
     )
 
 
+def test_figures_of_a_history_are_kept_to_five_digits(finished):
+    state = results.result_of(finished, "tiny").history
+    losses = [record["metrics"]["val"]["loss"] for record in state["records"]]
+    assert losses == [float(f"{loss:.5g}") for loss in finished.history.curve("val", "loss")]
+    assert losses != finished.history.curve("val", "loss")
+    assert state["records"][0]["metrics"]["val"]["count"] == len(finished.photos.val.labels)
+
+
 def test_setting_names_the_processor_its_cores_and_the_threads(monkeypatch):
     known = {"cpu_name": "a processor", "num_physical_cores": 3}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
@@ -51,8 +86,56 @@ def test_setting_names_the_processor_its_cores_and_the_threads(monkeypatch):
     assert (found["device"], found["threads"]) == ("cpu", torch.get_num_threads())
 
 
+def test_setting_names_what_times_depend_on(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    found = results.setting()
+    assert list(found) == [
+        *("processor", "cores", "device", "ranks", "threads", "bfloat16", "system"),
+        *("python", "torch"),
+    ]
+    assert (found["device"], found["ranks"], found["cores"]) == ("cpu", 1, 0)
+    assert found["bfloat16"] is False
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a GPU, {device}")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert results.setting(torch.device("cuda:1"))["device"] == "a GPU, cuda:1"
+
+
+def test_a_frame_has_a_row_a_run_and_a_summary_mean_and_deviation_a_recipe():
+    runs = results.frame(RUNS)
+    assert runs["test_accuracy"].tolist() == [0.8, 0.9, 0.7]
+    assert runs.loc[0, ["recipe", "seed", "parameters", "best_epoch"]].tolist() == [
+        *("full", 1, 95129, 7)
+    ]
+    assert runs.loc[0, ["val_accuracy", "minutes", "threads"]].tolist() == [0.75, 1.5, 2]
+    summary = results.summary(runs)
+    assert summary.index.tolist() == ["full", "draft"]
+    assert summary["seeds"].tolist() == [2, 1]
+    assert summary["test_accuracy"].tolist() == pytest.approx([0.85, 0.7])
+    assert summary["test_accuracy_plain"].tolist() == [0.5, 0.5]
+    assert summary.loc["full", "test_accuracy ±"] == pytest.approx(0.0707, abs=1e-4)
+    assert pd.isna(summary.loc["draft", "test_accuracy ±"])
+    assert summary["minutes"].tolist() == [1.5, 1.5]
+
+
+def test_the_command_prints_a_line_a_run_and_the_mean_of_several_of_a_recipe():
+    lines = [line.split() for line in results.table(RUNS).splitlines()]
+    assert lines[0][:5] == ["recipe", "seed", "parameters", "best_epoch", "val_accuracy"]
+    assert lines[2] == ["full", "2", "95129", "7", "75.00%", "50.00%", "90.00%", "1.5", "2"]
+    (mean,) = [line for line in lines if line[:2] == ["full", "2"] and line[-1] == "1.5"]
+    assert mean[2:] == ["75.00%", "0.00%", "50.00%", "0.00%", "85.00%", "7.07%", "1.5"]
+
+
+def test_curves_of_finished_runs_are_one_tidy_frame():
+    curves = results.curves(RUNS)
+    assert len(curves) == 6
+    second = curves[(curves["seed"] == 2) & (curves["epoch"] == 2)].squeeze()
+    assert (second["run"], second["split"]) == ("full", "val")
+    assert (second["loss"], second["accuracy"]) == (0.5, 0.9)
+    assert curves.index.is_unique
+
+
 def test_committed_results_are_of_the_recipes_as_they_are():
-    finished = results.load(PROJECT_ROOT / "tests/benchmarks/cnn_results.json")
+    finished = results.finished()
     assert {result.recipe for result in finished} == {"default", "full", "plain"}
     for result in finished:
         recipe = RECIPES[result.recipe]
@@ -61,15 +144,46 @@ def test_committed_results_are_of_the_recipes_as_they_are():
         assert result.curves().epochs[-1] == recipe.num_epochs
 
 
-def test_results_are_kept_once_a_recipe_and_seed(tmp_path, finished):
+def test_committed_ablation_is_a_row_a_variant_fold_and_judge_the_best_first():
+    rows = results.ablation()
+    runs = results.committed("ablation")
+    assert len(rows) == 2 * len(runs)
+    for run in runs:
+        found = rows[(rows["variant"] == run["variant"]) & (rows["fold"] == run["fold"])]
+        losses = found.set_index("split")["loss"]
+        assert losses["validation"] == run["val"]["loss"]
+        assert losses["held-out shelves"] == run["held_out"]["loss"]
+    order = list(dict.fromkeys(rows["variant"]))
+    assert order[0] == "plain"
+    losses = rows[rows["split"] == "validation"].groupby("variant")["loss"].mean()[order[1:]]
+    assert losses.is_monotonic_increasing
+
+
+def test_committed_records_are_found_without_the_project_around_the_library(tmp_path):
+    code = "from hw1lib.cnn.results import committed as c; print(*map(len, map(c, %r)))"
+    names = ("results", "ablation", "published", "reference")
+    done = subprocess.run(
+        [sys.executable, "-c", code % (names,)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert all(int(count) >= 4 for count in done.stdout.split())
+
+
+def test_results_are_kept_once_a_recipe_and_seed(tmp_path):
     path = tmp_path / "results.json"
     assert results.load(path) == []
-    first = results.result_of(finished, "tiny")
+    first = a_result(3, 0.5)
     results.add(path, [first, replace(first, seed=1)])
     results.add(path, [replace(first, test_accuracy=0.25)])
     found = results.load(path)
     assert [(r.seed, r.test_accuracy == 0.25) for r in found] == [(1, False), (3, True)]
     assert found[0] == replace(first, seed=1)
+    assert path.read_text().endswith("]\n")
 
 
 #: Two processes: another number of threads a run would change the last digits.

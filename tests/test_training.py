@@ -190,6 +190,25 @@ def test_final_figures_are_those_of_the_last_epoch():
     assert history.final("val").accuracy == 0.7
 
 
+def test_frame_of_a_history_has_a_row_a_record_and_split():
+    records = [
+        EpochRecord(e, 2.0, 0.1, {"train": Metrics(e, 0.5, 8), "test": Metrics(-e, 0.25, 4)})
+        for e in (1, 4)
+    ]
+    frame = History("lr 1", records).frame(seed=3)
+    assert frame.to_dict("list") == {
+        "run": ["lr 1"] * 4,
+        "split": ["train", "test"] * 2,
+        "epoch": [1, 1, 4, 4],
+        "loss": [1, -1, 4, -4],
+        "accuracy": [0.5, 0.25] * 2,
+        "count": [8, 4] * 2,
+        "seconds": [2.0] * 4,
+        "lr": [0.1] * 4,
+        "seed": [3] * 4,
+    }
+
+
 def test_history_comes_back_from_plain_data_as_it_was():
     history = History("run", [record(1, 0.5), record(4, 0.9)])
     found = History("")

@@ -1,6 +1,6 @@
-"""Finished runs as plain data: one JSON file that several processes' runs are gathered in.
+"""Finished runs as plain data and as tidy frames; those that the project keeps are beside this.
 
-HW1.ipynb, Q3.I, reads the committed one.
+HW1.ipynb, Q3.I, reads the committed ones, wherever hw1lib is installed.
 """
 
 import json
@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
@@ -49,9 +50,9 @@ class Result:
     setting: dict
 
     def curves(self) -> History:
-        """The history as an object."""
+        """The history as an object, under the recipe's name."""
         history = History("")
-        history.load_state_dict(self.history)
+        history.load_state_dict({**self.history, "name": self.recipe})
         return history
 
 
@@ -103,31 +104,93 @@ def add(path: Path, results: Iterable[Result]) -> None:
         temporary.write_text(json.dumps(records) + "\n", "utf-8")
 
 
-def table(results: Iterable[Result]) -> str:
-    """One line a run, and under several of a recipe their mean and standard deviation."""
-    rows = pd.DataFrame(
-        {
-            "recipe": result.recipe,
-            "seed": str(result.seed),
-            "validation %": 100 * result.val_accuracy,
-            "test %": 100 * result.test_accuracy,
-            "one look %": 100 * result.test_accuracy_plain,
-            "best epoch": str(result.best_epoch),
-            "min": result.seconds / 60,
-        }
+def frame(results: Iterable[Result]) -> pd.DataFrame:
+    """One row a run.
+
+    Returns:
+        recipe, seed, parameters, best_epoch, minutes, threads, and accuracies as shares of 1:
+        val_accuracy, test_accuracy_plain, test_accuracy.
+    """
+    names = ("recipe", "seed", "parameters", "best_epoch")
+    accuracies = ("val_accuracy", "test_accuracy_plain", "test_accuracy")
+    return pd.DataFrame(
+        {name: getattr(result, name) for name in (*names, *accuracies)}
+        | {"minutes": result.seconds / 60, "threads": result.setting.get("threads")}
         for result in results
     )
-    groups = []
-    for _, group in rows.groupby("recipe", sort=False):
-        figures = group.select_dtypes("number")
-        groups.append(group)
-        if len(group) > 1:
-            groups += [
-                pd.DataFrame([{"recipe": name, **getattr(figures, way)()}])
-                for name, way in (("mean", "mean"), ("std. deviation", "std"))
-            ]
-    whole = pd.concat(groups)
-    return whole.to_string(index=False, na_rep="", float_format="{:.2f}".format)
+
+
+def summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation of several seeds, a row a recipe.
+
+    Args:
+        runs: as `frame` returns them.
+
+    Returns:
+        Indexed by recipe: seeds (how many), for each accuracy its mean and, with " ±" behind
+        its name, its standard deviation (nan for one seed), and the mean minutes.
+    """
+    columns = {"seeds": ("seed", "count")}
+    for name in ("val_accuracy", "test_accuracy_plain", "test_accuracy"):
+        columns |= {name: (name, "mean"), f"{name} ±": (name, "std")}
+    return runs.groupby("recipe", sort=False).agg(**columns, minutes=("minutes", "mean"))
+
+
+def table(results: Iterable[Result]) -> str:
+    """One line a run, and a line a recipe with mean and standard deviation, in percent."""
+    runs = frame(results)
+    parts = (runs, summary(runs).reset_index())
+    accuracies = [name for name in parts[1] if "accuracy" in name]
+    percent = dict.fromkeys(accuracies, "{:.2%}".format)
+    style = {"index": False, "formatters": percent, "float_format": "{:.1f}".format}
+    return "\n\n".join(part.to_string(**style) for part in parts)
+
+
+def committed(name: str) -> list:
+    """Records that the project keeps beside this module.
+
+    Args:
+        name: "results", which `frame` and `curves` take as `Result(**record)`; "ablation" of
+            tests/benchmarks/cnn_ablation.py; "reference" of cnn_reference.py there; or
+            "published", accuracies of others.
+    """
+    return json.loads(files(__package__).joinpath(f"{name}.json").read_text("utf-8"))
+
+
+def finished() -> list[Result]:
+    """The committed results of finished runs, several seeds of each recipe."""
+    return [Result(**record) for record in committed("results")]
+
+
+def curves(results: Iterable[Result]) -> pd.DataFrame:
+    """The histories of finished runs, as `History.frame` returns them.
+
+    Returns:
+        run (the recipe's name), split, epoch, loss, accuracy, ..., seed.
+    """
+    return pd.concat(
+        [result.curves().frame(seed=result.seed) for result in results], ignore_index=True
+    )
+
+
+def ablation() -> pd.DataFrame:
+    """The committed figures of one change of the plain recipe at a time.
+
+    Returns:
+        A row for each variant, fold and judge: variant, fold, parameters, epochs, seconds
+        (of the run), split ("held-out shelves" or "validation"), loss, accuracy, count. The
+        unchanged recipe comes first, then the others from the least validation loss on.
+    """
+    judges = {"held_out": "held-out shelves", "val": "validation"}
+    columns = ("variant", "fold", "parameters", "epochs", "seconds")
+    rows = pd.DataFrame(
+        {name: run[name] for name in columns} | {"split": split} | run[judge]
+        for run in committed("ablation")
+        for judge, split in judges.items()
+    )
+    losses = rows[rows["split"] == "validation"].groupby("variant")["loss"].mean()
+    losses["plain"] = 0.0
+    return rows.sort_values("variant", key=lambda names: names.map(losses), kind="stable")
 
 
 def _rounded(value):

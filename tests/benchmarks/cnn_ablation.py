@@ -10,7 +10,7 @@ not touched. The photos of a class are of a few shelves. Half of the classes, th
 label in fold 0 and of odd label in fold 1, lose the smaller of two groups of photos of like
 colours: mostly another shelf, or another shop. The judges are these photos and the validation
 split; both show what is new to the network, as most of the test photos do.
-Results are added to cnn_ablation.json beside this file, from which the notebook draws. Needs
+Results are added to hw1lib/cnn/ablation.json, from which the notebook draws. Needs
 the real Grocery Store photos in data/ or a mirror (see data/README.md).
 """
 
@@ -27,9 +27,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hw1lib.cnn import results
 from hw1lib.cnn.model import Layout, count_parameters
 from hw1lib.cnn.recipe import RECIPES, Recipe
-from hw1lib.cnn.results import setting
 from hw1lib.cnn.trainer import Run
 from hw1lib.datasets import grocery
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
@@ -38,7 +38,7 @@ from hw1lib.files import replacing
 from hw1lib.training import Batches
 
 FOLDS = 2
-FILE = Path(__file__).with_name("cnn_ablation.json")
+FILE = Path(results.__file__).with_name("ablation.json")
 
 #: Small photos take a quarter of the time; in a shorter run the average is shorter.
 SMALL = replace(RECIPES["plain"], sizes=((0.0, 48), (0.5, 64)), views=(48, 64), ema_decay=0.995)
@@ -170,17 +170,16 @@ def measure(name: str, fold: int, base_epochs: int) -> dict:
         "seconds": seconds,
         "val": asdict(run.evaluate(photos.val, views=recipe.views)),
         "held_out": asdict(run.evaluate(photos.test, views=recipe.views)),
-        "setting": setting(),
+        "setting": results.setting(),
     }
 
 
 def keep(result: dict) -> None:
     """Add a result to the file, in place of an earlier one of the same variant and fold."""
-    results = json.loads(FILE.read_text("utf-8")) if FILE.exists() else []
     key = (result["variant"], result["fold"])
-    results = [r for r in results if (r["variant"], r["fold"]) != key] + [result]
+    others = [r for r in results.committed("ablation") if (r["variant"], r["fold"]) != key]
     with replacing(FILE) as temporary:
-        temporary.write_text(json.dumps(results, indent=0) + "\n", "utf-8")
+        temporary.write_text(json.dumps([*others, result], indent=0) + "\n", "utf-8")
 
 
 def main() -> None:
