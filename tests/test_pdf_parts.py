@@ -2,17 +2,29 @@
 
 import base64
 import io
+import itertools
 import types
 
 import pytest
-from bs4 import BeautifulSoup
 from ipython_pygments_lexers import IPythonLexer
 from PIL import Image
-from pygments.token import Token
+from pygments.token import Token as Kind
+from selectolax.lexbor import LexborHTMLParser
 
 from hw1lib.submission.pdf import glyphs, html, images, markdown, readback, styled, tables
-from hw1lib.submission.pdf.cells import Text, read_outputs, student_ids, terminal_lines
-from hw1lib.submission.pdf.images import ImageError, Images, Placed
+from hw1lib.submission.pdf.cells import document_of, student_ids
+from hw1lib.submission.pdf.document import (
+    Figure,
+    Look,
+    Note,
+    Styled,
+    TableCell,
+    TerminalText,
+    Token,
+    text_of,
+    walk,
+)
+from hw1lib.submission.pdf.images import ImageError, Images
 from hw1lib.submission.pdf.markdown import Math, Page
 from tests.fixtures.notebooks import SVG, code, notebook, picture, rich, stream
 
@@ -42,12 +54,16 @@ from tests.fixtures.notebooks import SVG, code, notebook, picture, rich, stream
     ],
 )
 def test_formulas_are_taken_out_as_jupyterlab_does(text, words, formulas):
-    assert markdown.take_math(text, "M") == (words, [Math(*formula) for formula in formulas])
+    page = markdown.to_page(text)
+    assert page.formulas == [Math(*formula) for formula in formulas]
+    numbered = (f"M{i}e" for i in itertools.count())
+    pieces = markdown.math_in(text.replace("\r\n", "\n"), markdown.IN_MARKDOWN)
+    assert words == "".join(next(numbered) if isinstance(p, Math) else p for p in pieces)
 
 
 def test_a_formula_s_place_cannot_be_forged():
-    assert markdown.unused_word(["a"]) == "formula0n"
-    assert markdown.unused_word(["formula1n", "formula0n"]) == "formula2n"
+    assert markdown.unused_word("a") == "formula0n"
+    assert markdown.unused_word("formula1n formula0n") == "formula2n"
 
 
 def test_a_page_gives_its_formulas_back_where_they_stood():
@@ -56,18 +72,37 @@ def test_a_page_gives_its_formulas_back_where_they_stood():
     assert page.plain("aM1e b") == "a$y$ b"
 
 
-def test_pandoc_is_not_started_for_nothing_and_its_errors_are_passed_on(monkeypatch):
-    monkeypatch.setattr(markdown.pypandoc, "get_pandoc_path", lambda: "/bin/false")
-    assert markdown.run_pandoc(["", ""]) == ["", ""]
-    with pytest.raises(markdown.MarkdownError, match="pandoc failed"):
-        markdown.run_pandoc(["", "text"])
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ("words\n| a | b |\n|---|---|\n| 1 | 2 |", ["a", "b", "1", "2"]),
+        ("words\na | b\n--- | ---\n1 | 2", ["a", "b", "1", "2"]),
+        ("| a | b |\n|:-:|--:|\n| `x\\|y` |", ["a", "b", "x|y", ""]),
+        ("| a |\n|---|\n| 1 | too much |", ["a", "1"]),
+        ("> | a |\n> |---|\n> | 1 |", ["a", "1"]),
+        ("- | a |\n  |---|\n  | 1 |", ["a", "1"]),
+    ],
+)
+def test_a_table_of_markdown_is_one_by_github_s_rules(text, table):
+    tree = LexborHTMLParser(markdown.to_page(text).html)
+    assert [cell.text() for cell in tree.css("th, td")] == table
+
+
+@pytest.mark.parametrize("text", ["a | b\n---", "| a | b |\n|---|", "a\n| x |"])
+def test_what_lacks_a_table_s_dashes_is_none(text):
+    assert "<table>" not in markdown.to_page(text).html
 
 
 # Tables. -------------------------------------------------------------------------------------
 
 
 def rows(html):
-    return tables.own_rows(BeautifulSoup(f"<table>{html}</table>", "html.parser").table)
+    return tables.own_rows(LexborHTMLParser(f"<table>{html}</table>").css_first("table"))
+
+
+def cell_of(tag):
+    """A cell of a document with the tag's text."""
+    return TableCell((tag.text(),), 0, 0)
 
 
 def lines(*cells, kind="td"):
@@ -76,7 +111,11 @@ def lines(*cells, kind="td"):
 
 
 def grid(html):
-    return tables.on_grid(rows(html), lambda tag: {"text": tag.get_text()})
+    return tables.on_grid(rows(html), cell_of)
+
+
+def laid_out(html, max_rows):
+    return tables.lay_out(rows(html), cell_of, max_rows, lambda reason, advice: None)
 
 
 @pytest.mark.parametrize(
@@ -99,13 +138,12 @@ def test_header_is_thead_or_a_first_row_of_th_unless_nothing_else_is_there(html,
 @pytest.mark.parametrize(("body", "kept"), [(10, 10), (11, 10)])
 def test_a_long_table_keeps_its_first_and_last_rows_and_says_how_many_are_cut(body, kept):
     html = lines("head", kind="th") + "".join(lines(f"r{i}") for i in range(body))
-    found = [row.get_text() for row in tables.kept_rows(rows(html), 10)]
+    found = [row.text() for row in tables.kept_rows(rows(html), 10)]
     first, last = [f"r{i}" for i in range(8)], [f"r{body - 2}", f"r{body - 1}"]
     assert found == ["head", *first, *last][: kept + 1]
-    blocks = tables.lay_out(rows(html), lambda tag: {}, 10)
-    assert blocks[0]["rows"] == kept + 1
-    notes = [block["c"] for block in blocks if block["t"] == "note"]
-    assert notes == [["1 of 11 rows are cut; the notebook has all."]] * (body - kept)
+    table, *notes = laid_out(html, 10)
+    assert table.rows == kept + 1
+    assert notes == [Note("1 of 11 rows are cut; the notebook has all.")] * (body - kept)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +164,10 @@ def test_cells_find_their_place_beside_those_that_span_rows_and_columns():
         "<tr><td>c</td><td rowspan=9>d</td></tr>"
         "<tr><td colspan=3>e</td></tr>"
     )
-    places = {cell["text"]: (cell["x"], cell["y"], cell["cs"], cell["rs"]) for cell in cells}
+    places = {
+        text_of(cell): (cell.column, cell.row, cell.column_span, cell.row_span)
+        for cell in cells
+    }
     assert places == {
         "a": (0, 0, 1, 2),
         "b": (1, 0, 2, 1),
@@ -153,20 +194,12 @@ def test_index_columns_are_those_of_th_at_the_left_of_every_row(html, index):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("two  words", (9, 5, False)),
-        ("", (0, 0, False)),
-        ("1,234.5", (7, 7, True)),
-        ("−3e-05", (6, 6, True)),
-        ("12 %", (4, 2, True)),
-        ("nan", (3, 3, True)),
-        ("1a", (2, 2, False)),
-    ],
+    ("text", "numeric"),
+    [("1,234.5", True), ("−3e-05", True), ("12 %", True), ("nan", True), ("1a", False)],
 )
-def test_a_cell_is_as_long_as_its_text_and_may_be_a_number(text, found):
-    (row,) = rows(lines(text))
-    assert tables.extent(tables.row_cells(row)[0]) == found
+def test_a_column_of_such_text_is_one_of_numbers(text, numeric):
+    cells, width, _ = grid(lines(text))
+    assert tables.numeric_columns(cells, width, 0) == (numeric,)
 
 
 def test_a_column_is_numeric_if_more_than_two_thirds_of_its_body_are_numbers():
@@ -174,7 +207,7 @@ def test_a_column_is_numeric_if_more_than_two_thirds_of_its_body_are_numbers():
         lines(*row) for row in [("1", "1", "1"), ("2", "2", ""), ("3", "x", "x"), ("x", "", "")]
     )
     cells, width, _ = grid(html)
-    assert tables.numeric_columns(cells, width, 1) == [True, False, False]
+    assert tables.numeric_columns(cells, width, 1) == (True, False, False)
 
 
 def table_of(columns, text, *, index=False):
@@ -212,7 +245,10 @@ def test_a_part_shows_the_index_and_its_columns_side_by_side():
     html = "<tr><th>i</th><td>a</td><td colspan=2>b</td></tr>"
     cells, _, index = grid(html + "<tr><th>j</th><td>c</td><td>d</td><td>e</td></tr>")
     first, second = (
-        [(cell["text"], cell["x"], cell["cs"]) for cell in tables.clip(cells, index, *part)]
+        [
+            (text_of(cell), cell.column, cell.column_span)
+            for cell in tables.clip(cells, index, *part)
+        ]
         for part in ((0, 3), (3, 4))
     )
     assert first == [
@@ -228,11 +264,11 @@ def test_a_part_shows_the_index_and_its_columns_side_by_side():
 
 def test_a_wide_table_says_which_columns_each_part_shows():
     cells = f"<th>row</th>{'<td>1234567890</td>' * 9}"
-    blocks = tables.lay_out(rows(f"<tr>{cells}</tr>"), lambda tag: {}, 10)
-    notes = [block["c"][0] for block in blocks[::2]]
+    blocks = laid_out(f"<tr>{cells}</tr>", 10)
+    notes = [block.text for block in blocks[::2]]
     assert notes == ["Columns 1 to 7 of 9:", "Columns 8 to 9 of 9:"]
-    assert [block["columns"] for block in blocks[1::2]] == [8, 3]
-    assert blocks[3]["numeric"] == [False, True, True]
+    assert [block.columns for block in blocks[1::2]] == [8, 3]
+    assert blocks[3].numeric == (False, True, True)
 
 
 def test_a_table_inside_of_a_cell_keeps_its_rows_to_itself():
@@ -240,7 +276,7 @@ def test_a_table_inside_of_a_cell_keeps_its_rows_to_itself():
 
 
 def test_a_table_without_cells_leaves_nothing():
-    assert tables.lay_out(rows("<tr></tr>"), lambda tag: {}, 10) == []
+    assert laid_out("<tr></tr>", 10) == []
 
 
 # Lines of text. ------------------------------------------------------------------------------
@@ -260,26 +296,24 @@ def test_other_languages_have_their_lexer_or_none():
 
 
 def test_a_token_has_the_style_of_its_nearest_relative():
-    assert styled.kind(Token.Literal.Number.Integer) == "number"
-    assert styled.kind(Token.Name.Builtin.Pseudo) == "pseudo"
-    assert styled.kind(Token.Text) == ""
+    assert styled.kind(Kind.Literal.Number.Integer) == "number"
+    assert styled.kind(Kind.Name.Builtin.Pseudo) == "pseudo"
+    assert styled.kind(Kind.Text) == ""
 
 
 def test_source_keeps_its_lines_and_is_highlighted():
     found = styled.source_lines("def f():\r\n\treturn 1\n\n", "python", PLAIN)
-    assert found[0][:3] == [["keyword", "def"], " ", ["def", "f"]]
-    assert (
-        "".join(run if isinstance(run, str) else run[1] for run in found[1]) == "    return 1"
-    )
+    assert found[0][:3] == (Token("def", "keyword"), " ", Token("f", "def"))
+    assert text_of(found[1]) == "    return 1"
     assert len(found) == 2
-    assert styled.source_lines("a\nb", "no such language", PLAIN) == [["a"], ["b"]]
+    assert styled.source_lines("a\nb", "no such language", PLAIN) == (("a",), ("b",))
 
 
 def test_a_line_longer_than_the_longest_is_set_as_several():
     longest = "a " * (styled.LONGEST_LINE // 2)
     assert len(styled.terminal_lines(longest, PLAIN)) == 1
-    assert styled.terminal_lines(longest + "b", PLAIN) == [[longest], ["b"]]
-    assert styled.terminal_lines("a\tb", PLAIN) == [["a       b"]]
+    assert styled.terminal_lines(longest + "b", PLAIN) == ((longest,), ("b",))
+    assert styled.terminal_lines("a\tb", PLAIN) == (("a       b",),)
 
 
 def test_only_words_longer_than_the_longest_may_break():
@@ -287,7 +321,7 @@ def test_only_words_longer_than_the_longest_may_break():
     assert styled.breakable(f"{word} {word}") == f"{word} {word}"
     assert styled.breakable(f"{word}a b") == "\u200b".join(word + "a") + " b"
     (line,) = styled.to_lines([("", word + "a"), ("keyword", "if"), ("", " ")], PLAIN)
-    assert line[1:] == [["keyword", "\u200bi\u200bf"], " "]
+    assert line[1:] == (Token("\u200bi\u200bf", "keyword"), " ")
 
 
 @pytest.mark.parametrize(
@@ -322,13 +356,15 @@ def test_only_words_longer_than_the_longest_may_break():
     ],
 )
 def test_escape_sequences_become_styles(codes, style):
-    assert styled.ansi_runs(f"\x1b[{codes}mx") == [(style, "x")]
+    look = Look(**style)
+    shown = "x" if look == Look() else Styled(("x",), look)
+    assert styled.terminal_lines(f"\x1b[{codes}mx", PLAIN) == ((shown,),)
 
 
 def test_a_style_holds_until_the_next_escape_sequence():
-    found = styled.ansi_runs("a\x1b[31mb\x1b[1mc\x1b[0m\x1bd")
-    red = {"color": "#e75c58"}
-    assert found == [({}, "a"), (red, "b"), (red | {"bold": True}, "c"), ({}, "d")]
+    (found,) = styled.terminal_lines("a\x1b[31mb\x1b[1mc\x1b[0m\x1bd", PLAIN)
+    red, bold = Look(color="#e75c58"), Look(color="#e75c58", bold=True)
+    assert found == ("a", Styled(("b",), red), Styled(("c",), bold), "d")
 
 
 # Images. -------------------------------------------------------------------------------------
@@ -381,9 +417,8 @@ def test_a_drawing_is_read_whatever_bytes_are_in_it():
     [(SVG.encode(), ""), (f"<!--{' ' * 2000}-->{SVG}".encode(), "image/svg+xml")],
     ids=["beginning", "type"],
 )
-def test_a_drawing_is_known_by_its_type_or_its_beginning(tmp_path, data, mime):
-    placed = Images(tmp_path, None).place(data, mime)
-    assert (tmp_path / placed.file).suffix == ".svg"
+def test_a_drawing_is_known_by_its_type_or_its_beginning(data, mime):
+    assert Images(None).place(data, mime).file.endswith(".svg")
 
 
 @pytest.mark.parametrize("drawing", ["<p>", "<svg viewBox='0 0 40 0'>"])
@@ -406,22 +441,21 @@ def test_data_addresses_and_attachments_are_decoded():
         images.attachment("c", held)
 
 
-def test_an_image_is_written_once_and_placed_at_the_size_asked_for(tmp_path):
-    place = Images(tmp_path, None).place
-    whole = place(picture(60, 40))
-    assert whole == Placed(whole.file, 60 * images.POINTS, 40 * images.POINTS)
-    half = place(picture(60, 40), width=30)
-    assert half == Placed(whole.file, 30 * images.POINTS, 20 * images.POINTS)
-    assert [path.name for path in tmp_path.iterdir()] == [whole.file]
-    assert (tmp_path / whole.file).read_bytes() == picture(60, 40)
+def test_an_image_is_kept_once_and_placed_at_the_size_asked_for():
+    found = Images(None)
+    whole = found.place(picture(60, 40))
+    assert whole == Figure(whole.file, 60 * images.POINTS, 40 * images.POINTS, (60, 40))
+    half = found.place(picture(60, 40), width=30)
+    assert half == Figure(whole.file, 30 * images.POINTS, 20 * images.POINTS, (60, 40))
+    assert found.files == {whole.file: picture(60, 40)}
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [(None, "cannot be decoded"), (b"", "cannot be decoded"), (b"no image", "be decoded \\(")],
 )
-def test_what_is_no_image_is_refused_each_time(tmp_path, data, words):
-    found = Images(tmp_path, None)
+def test_what_is_no_image_is_refused_each_time(data, words):
+    found = Images(None)
     for _ in range(2):
         with pytest.raises(ImageError, match=words):
             found.place(data)
@@ -440,36 +474,37 @@ def test_what_is_no_image_is_refused_each_time(tmp_path, data, words):
         (8, "I;16", "PNG", False),
     ],
 )
-def test_pixels_are_embedded_as_they_are_where_typst_can_read_them(
-    tmp_path, width, mode, kind, kept
-):
+def test_pixels_are_embedded_as_they_are_where_typst_can_read_them(width, mode, kind, kept):
     stream = io.BytesIO()
     Image.new(mode, (width, 8)).save(stream, kind)
-    placed = Images(tmp_path, None).raster(stream.getvalue())
+    found = Images(None)
+    placed = found.raster(stream.getvalue())
     assert (placed.width, placed.height) == (width, 8)
-    content = (tmp_path / placed.file).read_bytes()
+    content = found.files[placed.file]
     assert (content == stream.getvalue()) == kept
-    with Image.open(tmp_path / placed.file) as image:
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.size == placed.pixels
         assert image.width == min(width, 4000)
         assert placed.file.endswith(
             {"JPEG": ".jpg"}.get(image.format, f".{image.format.lower()}")
         )
 
 
-def test_a_transparent_palette_stays_transparent_where_it_is_made_anew(tmp_path):
+def test_a_transparent_palette_stays_transparent_where_it_is_made_anew():
     stream = io.BytesIO()
     Image.new("P", (8, 8)).save(stream, "GIF", transparency=0)
-    placed = Images(tmp_path, None).raster(stream.getvalue())
-    with Image.open(tmp_path / placed.file) as image:
+    found = Images(None)
+    placed = found.raster(stream.getvalue())
+    with Image.open(io.BytesIO(found.files[placed.file])) as image:
         assert image.convert("RGBA").getpixel((0, 0))[3] == 0
 
 
-def test_a_photo_taken_sideways_is_turned(tmp_path):
+def test_a_photo_taken_sideways_is_turned():
     exif = Image.Exif()
     exif[images.ORIENTATION] = 6
     stream = io.BytesIO()
     Image.new("RGB", (40, 20)).save(stream, "JPEG", exif=exif)
-    placed = Images(tmp_path, None).raster(stream.getvalue())
+    placed = Images(None).raster(stream.getvalue())
     assert (placed.width, placed.height) == (20, 40)
     assert placed.file.endswith(".png")
 
@@ -480,7 +515,7 @@ def test_only_files_below_the_notebook_s_folder_are_read(tmp_path, monkeypatch):
     (tmp_path / "secret.png").write_bytes(b"x")
     (inside / "a b.svg").write_text(SVG)
     (inside / "c.png").write_bytes(picture())
-    found = Images(tmp_path, inside)
+    found = Images(inside)
     assert found.find("a%20b.svg?x=1", {}) == (SVG.encode(), "image/svg+xml")
     assert found.find("c.png", {}) == (picture(), "")
     assert found.find("data:,x", {}) == (b"x", "")
@@ -493,7 +528,7 @@ def test_only_files_below_the_notebook_s_folder_are_read(tmp_path, monkeypatch):
         with pytest.raises(ImageError, match=f"not in the notebook but at {url}"):
             found.find(url, {})
     with pytest.raises(ImageError, match=r"folder of c\.png is not known"):
-        Images(tmp_path, None).find("c.png", {})
+        Images(None).find("c.png", {})
     monkeypatch.setattr(images, "MAX_BYTES", len(picture()))
     assert found.find("c.png", {})
     assert found.place(picture())
@@ -501,20 +536,33 @@ def test_only_files_below_the_notebook_s_folder_are_read(tmp_path, monkeypatch):
     with pytest.raises(ImageError, match=r"c\.png is larger than 0 MB"):
         found.find("c.png", {})
     with pytest.raises(ImageError, match="it is larger than 0 MB"):
-        Images(tmp_path, None).place(picture())
+        Images(None).place(picture())
 
 
 # Cells. --------------------------------------------------------------------------------------
 
 
+def printed(cell, kind):
+    """The blocks of a kind that a cell shows."""
+    return [
+        node for node in walk(document_of(notebook(cell)).cells[0]) if isinstance(node, kind)
+    ]
+
+
 def test_pieces_of_one_stream_are_joined_until_another_comes_between():
     given = [stream("a"), stream("b"), stream("c", "stderr"), stream("d"), stream("e")]
-    assert read_outputs(code("x", *given), 1, 100, set()) == [
-        ("", Text("ab")),
-        ("", Text("c", error=True)),
-        ("", Text("de")),
-    ]
-    assert read_outputs(code("x", *given), 1, 100, {"stderr"}) == [("", Text("abde"))]
+
+    def texts(*tags):
+        found = printed(code("x", *given, tags=tags), TerminalText)
+        return [(text_of(text), text.error) for text in found]
+
+    assert texts() == [("ab", False), ("c", True), ("de", False)]
+    assert texts("remove-stderr") == [("abde", False)]
+
+
+def test_one_line_of_a_million_characters_is_cut():
+    (text, rest) = printed(code("x", stream("a" * 1_000_000)), TerminalText)
+    assert len(text_of(text) + text_of(rest)) < 300_000
 
 
 @pytest.mark.parametrize(
@@ -530,7 +578,7 @@ def test_pieces_of_one_stream_are_joined_until_another_comes_between():
     ],
 )
 def test_lines_are_what_a_terminal_leaves_of_them(text, lines):
-    assert terminal_lines(text) == lines
+    assert styled.on_screen(text) == lines
 
 
 @pytest.mark.parametrize(
@@ -539,9 +587,9 @@ def test_lines_are_what_a_terminal_leaves_of_them(text, lines):
 def test_a_picture_has_the_width_that_its_output_asks_for(asked, width):
     output = rich(png=base64.b64encode(picture()).decode())
     output.metadata = {"image/png": {"width": asked, "alt": "A"}, "caption": "C"}
-    ((_, found),) = read_outputs(code("x", output), 1, 100, set())
-    assert (found.width, found.alt, found.caption) == (width, "A", "C")
-    assert found.data == picture()
+    (found,) = printed(code("x", output), Figure)
+    assert found.width == pytest.approx((width or 60) * images.POINTS)
+    assert (found.description, found.caption) == ("A", "C")
 
 
 @pytest.mark.parametrize(
@@ -567,10 +615,10 @@ def test_a_bundled_font_is_there_and_its_characters_are_known(name):
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("1. שלום", {"rtl": True}), ("سلام a", {"rtl": True}), ("a שלום", {}), ("12", {})],
+    [("1. שלום", True), ("سلام a", True), ("a שלום", False), ("12", False)],
 )
 def test_text_runs_the_way_of_its_first_letter(text, found):
-    assert html.direction([text]) == found
+    assert html.right_to_left((text,)) == found
 
 
 # Reading back. -------------------------------------------------------------------------------

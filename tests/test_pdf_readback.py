@@ -1,6 +1,7 @@
 """The read-back check: what is lost is found and named, and nothing else is."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -8,8 +9,9 @@ import nbformat.v4 as v4
 import pytest
 import typst
 
-from hw1lib.submission.pdf import ExportError, TypstPDFExporter, exporter, readback
+from hw1lib.submission.pdf import PrintError, TypstPDFExporter, exporter, readback
 from hw1lib.submission.pdf.__main__ import main
+from hw1lib.submission.pdf.document import as_data
 from hw1lib.submission.pdf.readback import losses, read_pdf
 from tests.fixtures.notebooks import (
     SVG,
@@ -147,23 +149,43 @@ def test_a_title_that_holds_the_number_of_a_page_is_a_header_on_that_page_too():
     assert read_pdf(page.pdf).text.count("WhatVGG3Sees") == 1
 
 
-def test_an_export_that_loses_something_fails_with_cell_and_text(monkeypatch):
-    whole = exporter.cell_blocks
+def test_what_an_export_loses_is_a_note_and_stands_on_a_last_page(monkeypatch):
+    whole = exporter.document_of
 
-    def lossy(cell, *rest):
-        blocks = whole(cell, *rest)
-        if cell.number == 2:
-            blocks[0]["lines"].pop(1)
-        return blocks
+    def lossy(*args, **options):
+        document = whole(*args, **options)
+        source = document.cells[1].blocks[0]
+        shown = replace(source, lines=(*source.lines[:1], *source.lines[2:]))
+        missing = {source: shown}
+        monkeypatch.setattr(exporter, "as_data", lambda value: as_data(swapped(value, missing)))
+        return document
 
-    monkeypatch.setattr(exporter, "cell_blocks", lossy)
-    with pytest.raises(ExportError, match=r"cell 2 \(In \[1\]\): a line of code.*b = 2"):
-        export(code("x = 0"), code("a = 1\nb = 2\nc = 3"))
+    monkeypatch.setattr(exporter, "document_of", lossy)
+    cells = code("x = 0"), code("a = 1\nb = 2\nc = 3")
+    page = export(*cells)
+    note = page.notes[0]
+    assert note.cell == "cell 2 (In [1])"
+    assert "a line of code is not visible: b = 2" in note.reason
+    assert page.pages[-1].startswith("sample")
+    assert "Not verified" in page.pages[-1]
+    assert page.shows("b = 2")
+    with pytest.raises(PrintError, match=r"cell 2 \(In \[1\]\): a line of code.*b = 2"):
+        export(*cells, strict=True)
 
 
-def test_a_formula_that_cannot_fit_fails_with_its_cell():
-    with pytest.raises(ExportError, match=r"By itself cell 2 cannot be printed"):
-        export(markdown("fine"), markdown(f"$ {'x' * 300} $"))
+def swapped(document, missing):
+    """The document with other blocks in place of some."""
+    cells = [
+        replace(cell, blocks=tuple(missing.get(block, block) for block in cell.blocks))
+        for cell in document.cells
+    ]
+    return replace(document, cells=tuple(cells))
+
+
+def test_a_formula_that_cannot_fit_is_listed_as_not_verified():
+    page = export(markdown("fine"), markdown(f"$ {'x' * 300} $"))
+    assert page.notes
+    assert "Not verified" in page.pages[-1]
 
 
 def test_the_check_can_be_switched_off():

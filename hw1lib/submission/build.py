@@ -372,7 +372,7 @@ def _pdf(notebook: NotebookNode, name: str) -> bytes:
         content, _ = pdf.TypstPDFExporter().from_notebook_node(
             notebook, {"metadata": {"name": name}}
         )
-    except pdf.ExportError as error:
+    except pdf.PrintError as error:
         raise ExportError(f"The PDF could not be made: {error}") from None
     print(f"PDF rendered in {time.perf_counter() - started:.1f} s")
     return content

@@ -6,13 +6,12 @@ Contenders, each started from the command line as a student would, in turn:
 - typst: nbconvert with this project's exporter, without its own check;
 - chromium: nbconvert to HTML, printed by Chromium, which is what nbconvert's webpdf does;
 - latex: nbconvert's PDF exporter, by pandoc and XeLaTeX.
-Those whose program is not installed are left out (Debian: chromium; texlive-xetex,
+Those whose program is not installed are left out (Debian: chromium; pandoc, texlive-xetex,
 texlive-latex-recommended, texlive-plain-generic, lmodern). Losses are counted by the read-back
 check; without tags in a PDF it cannot see formulas and drawings.
 """
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -22,7 +21,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pypandoc
 import typst
 
 from hw1lib.submission.pdf.readback import losses
@@ -45,24 +43,20 @@ def by_chromium(notebook: Path, folder: Path) -> None:
 
 
 def by_latex(notebook: Path, folder: Path) -> None:
-    """The LaTeX route; pandoc is the one of the wheel."""
+    """The LaTeX route."""
     run([*NBCONVERT, "--to", "pdf", "--output-dir", str(folder), str(notebook)])
 
 
 CONTENDERS = {
-    "typst": (by_typst, None, [Path(typst.__file__).parent, Path(pypandoc.__file__).parent]),
+    "typst": (by_typst, None, [Path(typst.__file__).parent]),
     "chromium": (by_chromium, "chromium", [Path("/usr/lib/chromium")]),
     "latex": (by_latex, "xelatex", [Path("/usr/share/texlive"), Path("/usr/share/texmf")]),
 }
 
 
 def run(command: list[str]) -> None:
-    """Run a program in silence, with the wheel's pandoc on its path."""
-    pandoc = str(Path(pypandoc.get_pandoc_path()).parent)
-    environment = os.environ | {"PATH": pandoc + os.pathsep + os.environ["PATH"]}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, check=False, timeout=600
-    )
+    """Run a program in silence."""
+    done = subprocess.run(command, capture_output=True, check=False, timeout=600)
     if done.returncode:
         raise RuntimeError(done.stderr.decode(errors="replace").strip()[-500:])
 

@@ -1,5 +1,5 @@
 """Notebook to PDF, with every cell visible: `TypstPDFExporter` for nbconvert."""
 
-from hw1lib.submission.pdf.exporter import ExportError, TypstPDFExporter
+from hw1lib.submission.pdf.exporter import PrintError, TypstPDFExporter
 
-__all__ = ["ExportError", "TypstPDFExporter"]
+__all__ = ["PrintError", "TypstPDFExporter"]

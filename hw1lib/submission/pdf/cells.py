@@ -1,16 +1,40 @@
-"""What a printed notebook shows: each cell as a list of parts, in the order they appear.
-
-The exporter typesets these parts and the read-back check looks for them, so that there is one
-place which decides what "all cells visible" means.
-"""
+"""A notebook as a document: what of each cell is shown, and what stands for the rest."""
 
 import ast
 import base64
 import binascii
+import datetime
+import itertools
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from nbformat import NotebookNode
+
+from hw1lib.submission.pdf.document import (
+    Anchor,
+    Block,
+    CodeBlock,
+    Document,
+    ExportNote,
+    Figure,
+    Formula,
+    Heading,
+    Note,
+    Output,
+    Paragraph,
+    PrintedCell,
+    Span,
+    TerminalText,
+    text_of,
+)
+from hw1lib.submission.pdf.glyphs import Glyphs
+from hw1lib.submission.pdf.html import Context, drawn, missing_image, shortened, to_blocks
+from hw1lib.submission.pdf.images import ImageError, Images
+from hw1lib.submission.pdf.markdown import to_page
+from hw1lib.submission.pdf.styled import LONGEST_LINE, on_screen, source_lines, terminal_lines
+from hw1lib.submission.pdf.tex import Notation
 
 #: Kinds of output from the most to the least faithful on paper.
 IMAGES = (
@@ -22,166 +46,314 @@ IMAGES = (
     "image/gif",
     "image/bmp",
 )
-CONTROL = re.compile(
-    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b[@-Z\\^_]"
-)
 VISIBLE_HTML = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.S | re.I)
+#: Code of so many lines is kept on the page of its output, and of its figure.
+SHORT_CODE, CODE_OF_FIGURE = 3, 12
+#: Characters of one row of a page.
+ROW = 100
 
 
-@dataclass(frozen=True)
-class Code:
-    """Source of a cell, to be highlighted."""
-
-    text: str
-    language: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """Plain text, perhaps with ANSI colours; `error` on stderr and in tracebacks."""
-
-    text: str
-    error: bool = False
-
-
-@dataclass(frozen=True)
-class Markdown:
-    """Markdown with LaTeX math."""
-
-    text: str
-    attachments: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Html:
-    """HTML of an output."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image of an output: its bytes, or None where they cannot be decoded."""
-
-    data: bytes | None
-    mime: str
-    width: float | None = None
-    alt: str = ""
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Note:
-    """A line of the exporter's own that says what is not on paper."""
-
-    text: str
-
-
-Part = Code | Text | Markdown | Html | Picture | Note
-
-
-@dataclass
-class Cell:
-    """One cell; `number` counts from 1 over all cells of the notebook."""
-
-    number: int
-    source: Part | None
-    prompt: str = ""
-    outputs: list[tuple[str, Part]] = field(default_factory=list)
-
-    @property
-    def parts(self) -> list[Part]:
-        """Source and outputs in the order they are printed."""
-        return ([self.source] if self.source else []) + [part for _, part in self.outputs]
-
-    @property
-    def name(self) -> str:
-        """How messages call this cell."""
-        return f"cell {self.number}" + (f" ({self.prompt.rstrip(':')})" if self.prompt else "")
-
-
-def tags(cell: NotebookNode) -> set[str]:
-    """Tags of a cell, in the hyphenated spelling."""
-    return {str(tag).replace("_", "-") for tag in cell.metadata.get("tags", [])}
-
-
-def read_cells(nb: NotebookNode, max_lines: int) -> list[Cell]:
-    """The cells to print. Text longer than `max_lines` lines is cut, with a Note that says so.
+def document_of(
+    nb: NotebookNode,
+    *,
+    folder: Path | None = None,
+    name: str = "Notebook",
+    title: str = "",
+    max_lines: int = 1000,
+    plain: Mapping[str, str] | None = None,
+) -> Document:
+    """What a notebook shows on paper. Nothing is compiled, and the notebook is not changed.
 
     The tags `remove-cell`, `-input`, `-output`, `-stdout` and `-stderr` drop what they name, as
     in nbconvert and Jupyter Book. What `hide-*` folds away a reader can unfold on a screen but
-    not on paper, so it is shown.
+    not on paper, so it is shown. What cannot be shown is replaced; `Document.notes` says so.
+
+    Args:
+        nb: a notebook of format 4.
+        folder: of the notebook, where images lie that it names; without it no file is read.
+        name: stands for the title where the notebook has none.
+        title: replaces the notebook's own.
+        max_lines: lines of an output and rows of a table; what is longer is cut in the middle.
+        plain: names of cells to show as plain text only, each with the reason.
     """
-    language = nb.metadata.get("language_info", {}).get("name", "python")
-    cells = []
-    for number, cell in enumerate(nb.cells, 1):
-        marks = tags(cell)
-        if "remove-cell" in marks:
-            continue
-        source = join(cell.source)
-        if cell.cell_type == "markdown":
-            cells.append(Cell(number, Markdown(source, cell.get("attachments", {}))))
-        elif cell.cell_type == "raw":
-            cells.append(Cell(number, raw_part(cell, source)))
-        elif source.strip() or cell.outputs:
-            count = cell.execution_count
-            shown = Cell(
-                number, Code(source, language), f"In [{' ' if count is None else count}]:"
-            )
-            if "remove-input" in marks:
-                shown.source = None
-            if not marks & {"remove-output", "remove-outputs"}:
-                dropped = {name for name in ("stdout", "stderr") if f"remove-{name}" in marks}
-                shown.outputs = read_outputs(cell, number, max_lines, dropped)
-            cells.append(shown)
-    return cells
+    reader = _Reader(nb, folder, max_lines, plain or {})
+    cells = reader.cells()
+    if labels := reader.notation.labels:  # a reference may stand before its formula
+        reader = _Reader(nb, folder, max_lines, plain or {})
+        reader.notation.labels = labels
+        cells = reader.cells()
+    heading: tuple[Span, ...] = ()
+    if not title:
+        heading, cells = without_title(cells)
+    if heading:
+        cells = with_raised_headings(cells)
+    shown = reader.context.glyphs.shown
+    title = title or text_of(heading) or str(nb.metadata.get("title") or name)
+    authors = nb.metadata.get("authors") or []
+    names = [str(a.get("name", "")) if isinstance(a, dict) else str(a) for a in authors]
+    return Document(
+        title=title,
+        heading=heading or (shown(title).replace("_", "_\u200b"),),
+        short_title=shown(shortened(title, 80)),
+        cells=with_leads(cells),
+        authors=tuple(shown(author) for author in names if author),
+        student_ids=tuple(map(shown, student_ids(nb))),
+        provenance=shown(str(nb.metadata.get("provenance") or "")),
+        date=datetime.date.today(),
+        notes=tuple(reader.notes),
+        files=reader.context.images.files,
+        system_fonts=reader.context.glyphs.needs_system_fonts,
+    )
 
 
-def raw_part(cell: NotebookNode, source: str) -> Part | None:
-    """A raw cell is for the format it names; without one it is for every format."""
-    mime = cell.metadata.get("raw_mimetype") or cell.metadata.get("format")
-    if not source.strip():
-        return None
-    if mime in (None, "", "text/plain", "application/pdf"):
-        return Text(source)
-    if mime == "text/markdown":
-        return Markdown(source)
-    return Note(f"A raw cell for {mime} only is not printed.")
+@dataclass(frozen=True)
+class _Text:
+    """Text of a stream, a traceback or a plain result, with its prompt."""
+
+    text: str
+    error: bool = False
+    prompt: str = ""
 
 
-def read_outputs(
-    cell: NotebookNode, number: int, max_lines: int, dropped: set[str]
-) -> list[tuple[str, Part]]:
-    """Outputs of a code cell with their prompts, consecutive pieces of a stream joined.
+class _Reader:
+    """Turns the cells of one notebook into blocks, and collects what is to be said of them."""
 
-    Streams whose names are in `dropped` are left out.
-    """
-    parts: list[tuple[str, Part]] = []
-    caption = cell.metadata.get("caption") or quarto_option(join(cell.source), "fig-cap")
-    for output in cell.outputs:
-        kind = output.output_type
-        if kind == "stream":
-            if output.name in dropped:
+    def __init__(
+        self, nb: NotebookNode, folder: Path | None, max_lines: int, plain: Mapping[str, str]
+    ):
+        self.nb = nb
+        self.max_lines = max_lines
+        self.plain = plain
+        self.notation = Notation()
+        self.notes: list[ExportNote] = []
+        self.name = ""
+        self.language = (nb.metadata.get("language_info") or {}).get("name") or "python"
+        glyphs, images = Glyphs(), Images(folder)
+        self.context = Context(glyphs, images, self.notation, self.note, max_lines=max_lines)
+
+    def note(self, reason: str, advice: str) -> None:
+        """Say of the cell at hand what is not as the notebook has it."""
+        self.notes.append(ExportNote(self.name, reason, advice))
+
+    def cells(self) -> tuple[PrintedCell, ...]:
+        """The cells to print."""
+        printed = []
+        for number, cell in enumerate(self.nb.cells, 1):
+            if "remove-cell" in tags(cell):
                 continue
-            part: Part = Text(join(output.text), output.name == "stderr")
-            last = parts[-1][1] if parts else None
-            if isinstance(last, Text) and last.error == part.error and not parts[-1][0]:
-                part = Text(last.text + part.text, part.error)
-                parts.pop()
-            parts.append(("", part))
-        elif kind == "error":
-            trace = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
-            parts.append(("", Text(trace, error=True)))
+            self.name = f"cell {number}"
+            if cell.cell_type == "code":
+                self.name += f" (In [{execution_count(cell)}])"
+            missing = set(self.context.glyphs.missing)
+            reason = self.plain.get(self.name)
+            try:
+                blocks = self.plain_blocks(cell, reason) if reason else self.blocks(cell)
+            except Exception as error:  # one odd cell is no reason to print none of the others
+                blocks = self.plain_blocks(cell, f"{type(error).__name__}: {error}")
+            if lacking := self.context.glyphs.missing - missing:
+                points = " ".join(sorted(f"U+{ord(char):04X}" for char in lacking))
+                self.note(
+                    f"no font has a glyph for {points}; the code point is printed.",
+                    "Install a font that has it, as Noto.",
+                )
+            printed.append(PrintedCell(self.name, tuple(blocks)))
+        return tuple(printed)
+
+    def blocks(self, cell: NotebookNode) -> list[Block]:
+        """Blocks of one cell: source first, then what it printed."""
+        source = join(cell.get("source", ""))
+        if cell.cell_type == "markdown":
+            return self.markdown(source, cell.get("attachments") or {})
+        if cell.cell_type == "raw":
+            return self.raw(cell, source)
+        marks, blocks = tags(cell), []
+        if not marks & {"remove-output", "remove-outputs"}:
+            blocks = [block for part in outputs(cell) for block in self.output(part, cell)]
+        if "remove-input" in marks or not (source.strip() or cell.get("outputs")):
+            return blocks
+        lines = source_lines(source, self.language, self.context.glyphs)
+        figure = bool(blocks) and isinstance(blocks[0], Output)
+        figure = figure and isinstance(blocks[0].blocks[0], Figure)
+        sticky = bool(blocks) and len(lines) <= (CODE_OF_FIGURE if figure else SHORT_CODE)
+        return [CodeBlock(lines, f"In [{execution_count(cell)}]:", sticky), *blocks]
+
+    def plain_blocks(self, cell: NotebookNode, reason: str) -> list[Block]:
+        """A cell as plain text: what is left when it cannot be typeset."""
+        self.note(
+            f"it is printed as plain text: it cannot be typeset ({shortened(reason, 200)}).",
+            "Make it simpler, or split it.",
+        )
+        glyphs = self.context.glyphs
+        texts = [_Text(join(cell.get("source", "")))]
+        for part in outputs(cell):
+            plain = join(part.get("data", {}).get("text/plain", ""))
+            texts.append(part if isinstance(part, _Text) else _Text(plain))
+        blocks: list[Block] = [Note("This cell is printed as plain text.")]
+        for text in texts:
+            lines, _ = cut(on_screen(text.text), self.max_lines)
+            if any(line.strip() for line in lines):
+                blocks.append(TerminalText(terminal_lines("\n".join(lines), glyphs)))
+        return blocks
+
+    def markdown(self, text: str, attachments: dict) -> list[Block]:
+        page = to_page(text)
+        return [*to_blocks(page.html, self.context, page, attachments)]
+
+    def raw(self, cell: NotebookNode, source: str) -> list[Block]:
+        """A raw cell is for the format it names; without one it is for every format."""
+        metadata = cell.get("metadata", {})
+        mime = metadata.get("raw_mimetype") or metadata.get("format")
+        if mime == "text/markdown":
+            return self.markdown(source, {})
+        if not source.strip() or mime in (None, "", "text/plain", "application/pdf"):
+            return self.text(_Text(source))
+        return [self.replacement(f"A raw cell for {mime} only is not printed.")]
+
+    def replacement(self, text: str, advice: str = "") -> Note:
+        """A note on the page, that is told of as well."""
+        self.note(text[0].lower() + text[1:], advice)
+        return Note(self.context.glyphs.shown(text))
+
+    def text(self, part: _Text) -> list[Block]:
+        """Text of at most `max_lines` lines; in place of its middle a note says so."""
+        lines = on_screen(part.text)
+        while lines and not lines[-1].strip():
+            lines.pop()
+        head, tail = cut(lines, self.max_lines)
+        blocks = self.lines(head, part) if head else []
+        if tail:
+            what = "lines" if max(map(len, lines)) <= LONGEST_LINE else "characters"
+            whole, kept = (
+                (len(some) if what == "lines" else sum(map(len, some)))
+                for some in (lines, head + tail)
+            )
+            text = f"{whole - kept} of {whole} {what} are cut"
+            self.note(f"{text}.", "Print less, or set --TypstPDFExporter.max_lines.")
+            number = self.name.partition(" (")[0]
+            blocks.append(Note(f"{text}; {number} of the notebook has all."))
+            blocks += self.lines(tail, replace(part, prompt=""))
+        return blocks
+
+    def lines(self, lines: list[str], part: _Text) -> list[Block]:
+        text = "\n".join(lines)
+        longest = max(map(len, text.expandtabs(8).split("\n")))
+        return [
+            TerminalText(
+                terminal_lines(text, self.context.glyphs),
+                part.prompt,
+                part.error,
+                0 if "\x1b" in text else longest,
+            )
+        ]
+
+    def output(self, part: "_Text | NotebookNode", cell: NotebookNode) -> list[Block]:
+        """Blocks of one output, in the form that says most on paper."""
+        if isinstance(part, _Text):
+            return self.text(part)
+        count = part.get("execution_count")
+        is_result = part.output_type == "execute_result" and count is not None
+        prompt = f"Out[{count}]:" if is_result else ""
+        blocks = self.rich(part, cell, prompt)
+        if not blocks or isinstance(blocks[0], TerminalText):
+            return blocks
+        alt = f"Output of {self.name}"
+        blocks = [
+            replace(block, description=alt)
+            if isinstance(block, Figure) and not block.description
+            else block
+            for block in blocks
+        ]
+        return [Output(tuple(blocks), prompt)]
+
+    def rich(self, output: NotebookNode, cell: NotebookNode, prompt: str) -> list[Block]:
+        data, metadata = output.get("data") or {}, output.get("metadata") or {}
+        for mime in IMAGES:
+            if mime in data:
+                return self.picture(mime, join(data[mime]), metadata, cell)
+        html = join(data.get("text/html", ""))
+        if VISIBLE_HTML.sub("", html).strip() or re.search(r"<(img|svg|table)\b", html, re.I):
+            return [*to_blocks(html, self.context)]
+        for mime in ("text/markdown", "text/latex"):
+            if text := join(data.get(mime, "")):
+                return self.markdown(latex(text) if mime == "text/latex" else text, {})
+        live = [mime for mime in data if mime not in ("text/plain", "text/html")]
+        script = "<script" in html.lower()
+        if data.get("text/plain") and not script:
+            return self.text(_Text(join(data["text/plain"]), prompt=prompt))
+        if "application/json" in data:
+            return self.text(_Text(str(data["application/json"]), prompt=prompt))
+        if live or script:
+            kinds = ", ".join(live) or "a script"
+            text = f"An interactive output ({kinds}) lives in the notebook only."
+            return [self.replacement(text, "Show a picture of it beside it.")]
+        return []
+
+    def picture(self, mime: str, data: str, metadata: dict, cell: NotebookNode) -> list[Block]:
+        """The figure of an image output, at the width in CSS pixels that it asks for."""
+        own = metadata.get(mime) if isinstance(metadata.get(mime), dict) else {}
+        width = own.get("width")
+        width = float(width) if isinstance(width, int | float) and width > 0 else None
+        caption = metadata.get("caption") or cell.metadata.get("caption")
+        caption = str(caption or quarto_option(join(cell.source), "fig-cap"))
+        raw: bytes | None = data.encode("utf-8", "replace")
+        if mime != "image/svg+xml":
+            try:
+                raw = base64.b64decode(data, validate=False)
+            except (binascii.Error, ValueError):
+                raw = None
+        try:
+            figure = self.context.images.place(raw, mime, width)
+        except ImageError as error:
+            return [missing_image(f"an image ({mime})", error, self.context)]
+        alt = str(own.get("alt") or metadata.get("alt") or caption)
+        figure = replace(figure, description=alt, caption=self.context.glyphs.shown(caption))
+        return drawn(figure, self.context)
+
+
+def outputs(cell: NotebookNode) -> "Iterator[_Text | NotebookNode]":
+    """Outputs of a code cell; consecutive pieces of a stream are joined to one text."""
+    marks = tags(cell)
+    dropped = {name for name in ("stdout", "stderr") if f"remove-{name}" in marks}
+    streams = []
+    for output in cell.get("outputs") or []:
+        if output.get("output_type") == "stream":
+            name = output.get("name", "stdout")
+            if name not in dropped:
+                streams.append((name == "stderr", join(output.get("text", ""))))
+            continue
+        yield from joined(streams)
+        streams = []
+        if output.get("output_type") == "error":
+            trace = "\n".join(output.get("traceback") or [])
+            yield _Text(trace or f"{output.get('ename')}: {output.get('evalue')}", error=True)
         else:
-            count = output.get("execution_count")
-            prompt = f"Out[{count}]:" if kind == "execute_result" and count is not None else ""
-            part = richest(output, caption)
-            if part:
-                parts.append((prompt, part))
-    shown = []
-    for prompt, part in parts:
-        shown += [(prompt, piece) for piece in cut(part, number, max_lines)]
-    return shown
+            yield output
+    yield from joined(streams)
+
+
+def joined(streams: list[tuple[bool, str]]) -> Iterator[_Text]:
+    """Neighbours of one stream as one text."""
+    for error, pieces in itertools.groupby(streams, lambda piece: piece[0]):
+        yield _Text("".join(text for _, text in pieces), error)
+
+
+def cut(lines: list[str], most: int) -> tuple[list[str], list[str]]:
+    """The first and last lines that fill `most` rows of a page; no last ones if all fit."""
+    if sum(1 + len(line) // ROW for line in lines) <= most:
+        return lines, []
+    pieces = [
+        line[at : at + LONGEST_LINE]
+        for line in lines
+        for at in range(0, max(len(line), 1), LONGEST_LINE)
+    ]
+    tail = filling(pieces[::-1], most // 5)[::-1]
+    return filling(pieces, most - most // 5), tail
+
+
+def filling(lines: list[str], rows: int) -> list[str]:
+    """The lines that fill so many rows of a page; at least one."""
+    used = itertools.accumulate(1 + len(line) // ROW for line in lines)
+    return lines[: max(1, sum(1 for _ in itertools.takewhile(lambda n: n <= rows, used)))]
 
 
 def quarto_option(source: str, name: str) -> str:
@@ -190,100 +362,67 @@ def quarto_option(source: str, name: str) -> str:
     return match[1].strip().strip("\"'") if match else ""
 
 
-def richest(output: NotebookNode, caption: str) -> Part | None:
-    """The form of a rich output that says most on paper."""
-    data, metadata = output.data, output.get("metadata", {})
-    for mime in IMAGES:
-        if mime in data:
-            return picture(mime, join(data[mime]), metadata, caption)
-    html = join(data.get("text/html", ""))
-    if VISIBLE_HTML.sub("", html).strip() or re.search(r"<(img|svg|table)\b", html, re.I):
-        return Html(html)
-    if data.get("text/markdown"):
-        return Markdown(join(data["text/markdown"]))
-    if data.get("text/latex"):
-        return Markdown(latex(join(data["text/latex"])))
-    live = [mime for mime in data if mime not in ("text/plain", "text/html")]
-    script = "<script" in html.lower()
-    if data.get("text/plain") and not script:
-        return Text(join(data["text/plain"]))
-    if "application/json" in data:
-        return Text(str(data["application/json"]))
-    if live or script:
-        kinds = ", ".join(live) or "a script"
-        return Note(f"An interactive output ({kinds}) lives in the notebook only.")
-    return None
-
-
 def latex(text: str) -> str:
     """A LaTeX output as markdown: math that lacks its `$$` gets it."""
     text = text.strip()
     return text if text.startswith(("$", "\\begin", "\\[")) else f"$$\n{text}\n$$"
 
 
-def picture(mime: str, data: str, metadata: dict, caption: str) -> Picture:
-    """The image of an output with the width its metadata asks for, in CSS pixels."""
-    own = metadata.get(mime) if isinstance(metadata.get(mime), dict) else {}
-    width = own.get("width")
-    alt = str(own.get("alt") or metadata.get("alt") or "")
-    caption = str(metadata.get("caption") or caption)
-    if mime == "image/svg+xml":
-        raw = data.encode("utf-8", "replace")
-    else:
-        try:
-            raw = base64.b64decode(data, validate=False)
-        except (binascii.Error, ValueError):
-            raw = None
-    width = float(width) if isinstance(width, int | float) and width > 0 else None
-    return Picture(raw, mime, width, alt, caption)
+def without_title(
+    cells: tuple[PrintedCell, ...],
+) -> tuple[tuple[Span, ...], tuple[PrintedCell, ...]]:
+    """The notebook's first heading, if it starts with it, and the cells without it."""
+    for at, cell in enumerate(cells):
+        if cell.blocks:
+            first, *rest = cell.blocks
+            if not isinstance(first, Heading) or first.level > 1:
+                break
+            bare = replace(cell, blocks=(Anchor(first.anchor), *rest))
+            return first.spans, (*cells[:at], bare, *cells[at + 1 :])
+    return (), cells
 
 
-def cut(part: Part, number: int, max_lines: int) -> list[Part]:
-    """Text of at most `max_lines` lines, its middle replaced by a line that says so."""
-    if not isinstance(part, Text):
-        return [part]
-    lines = terminal_lines(part.text)
-    if lines and not lines[-1]:
-        lines.pop()
-    if not any(line.strip() for line in lines):
-        return []
-    dropped = len(lines) - max_lines
-    if dropped <= 0:
-        return [Text("\n".join(lines), part.error)]
-    tail = max_lines // 5
-    head = max_lines - tail
-    return [
-        Text("\n".join(lines[:head]), part.error),
-        Note(
-            f"{dropped} of {len(lines)} lines are cut; cell {number} of the notebook has all."
-        ),
-        Text("\n".join(lines[len(lines) - tail :]), part.error),
-    ]
-
-
-def terminal_lines(text: str) -> list[str]:
-    """Lines as a terminal leaves them: \\r and \\b overwrite, cursor movements are dropped."""
-    lines = CONTROL.sub("", text).replace("\r\n", "\n").split("\n")
-    return [overwritten(line) if "\r" in line or "\b" in line else line for line in lines]
-
-
-def overwritten(line: str) -> str:
-    """What is left of a line after its carriage returns and backspaces."""
-    if "\x1b" in line:
-        return next((piece for piece in reversed(line.split("\r")) if piece), "").replace(
-            "\b", ""
+def with_raised_headings(cells: tuple[PrintedCell, ...]) -> tuple[PrintedCell, ...]:
+    """Without the title, the highest headings of a notebook are its first level."""
+    levels = [b.level for cell in cells for b in cell.blocks if isinstance(b, Heading)]
+    above = min(levels, default=1) - 1
+    return tuple(
+        replace(
+            cell,
+            blocks=tuple(
+                replace(block, level=block.level - above)
+                if isinstance(block, Heading)
+                else block
+                for block in cell.blocks
+            ),
         )
-    shown: list[str] = []
-    at = 0
-    for char in line:
-        if char == "\r":
-            at = 0
-        elif char == "\b":
-            at = max(at - 1, 0)
-        else:
-            shown[at : at + 1] = [char]
-            at += 1
-    return "".join(shown)
+        for cell in cells
+    )
+
+
+def with_leads(cells: tuple[PrintedCell, ...]) -> tuple[PrintedCell, ...]:
+    """Paragraphs that lead into what follows are sticky: no page ends with one."""
+    following = iter([block for cell in cells for block in cell.blocks][1:])
+
+    def lead(block: Block) -> Block:
+        after = next(following, None)
+        if isinstance(block, Paragraph) and after:
+            colon = text_of(block).rstrip().endswith(":")
+            return replace(block, sticky=colon or isinstance(after, Formula))
+        return block
+
+    return tuple(replace(cell, blocks=tuple(map(lead, cell.blocks))) for cell in cells)
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    """Tags of a cell, in the hyphenated spelling."""
+    return {str(tag).replace("_", "-") for tag in cell.get("metadata", {}).get("tags") or []}
+
+
+def execution_count(cell: NotebookNode) -> object:
+    """The number in a cell's prompt; a space where it did not run."""
+    count = cell.get("execution_count")
+    return " " if count is None else count
 
 
 def student_ids(nb: NotebookNode) -> list[str]:
@@ -309,4 +448,4 @@ def parsed(source: str) -> ast.AST:
 
 def join(text: str | list[str]) -> str:
     """The text of a notebook field, which nbformat lets be a list of lines."""
-    return "".join(text) if isinstance(text, list) else str(text)
+    return "".join(map(str, text)) if isinstance(text, list) else str(text)

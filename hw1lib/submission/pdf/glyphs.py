@@ -1,6 +1,10 @@
 """Which characters the fonts can show, and what stands in for the others."""
 
+import contextlib
+import hashlib
 import importlib.util
+import json
+import os
 import re
 import unicodedata
 from functools import cache
@@ -50,9 +54,29 @@ def bundled_characters() -> frozenset[int]:
 
 @cache
 def system_characters() -> frozenset[int]:
-    """Code points of the fonts of this machine; reads them all, so only asked when needed."""
-    files = {(font.path, font.index) for font in all_fonts().fonts() if font.path}
-    return frozenset().union(*(characters(path, index) for path, index in files))
+    """Code points of the fonts of this machine, only asked for when needed.
+
+    Reading hundreds of fonts takes seconds, so that a file remembers what was found in them.
+    """
+    files = sorted({(font.path, font.index) for font in all_fonts().fonts() if font.path})
+    stats = [(path, index, Path(path).stat().st_mtime) for path, index in files]
+    key = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+    memory = cache_folder() / f"characters-{key[:24]}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return frozenset(json.loads(memory.read_text("utf-8")))
+    found = frozenset().union(*(characters(path, index) for path, index in files))
+    with contextlib.suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = memory.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(sorted(found)), "utf-8")
+        temporary.replace(memory)
+    return found
+
+
+def cache_folder() -> Path:
+    """Where this user's programs keep what they can find again."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "hw1lib"
 
 
 #: Marks that steer how their neighbours are set and have no form of their own.

@@ -1,25 +1,48 @@
-"""HTML to the blocks and inlines that the template typesets.
+"""HTML, of outputs and of markdown, to the blocks of a document.
 
-A block or inline is a string or a dict with a key "t" that names its kind; see notebook.typ.
 Text stays data all the way: no part of it is ever read as Typst.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from bs4 import BeautifulSoup, Comment, Doctype, NavigableString, Tag
 from PIL import ImageColor
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
+from hw1lib.submission.pdf.document import (
+    Anchor,
+    Block,
+    Caption,
+    CodeBlock,
+    Details,
+    Figure,
+    Formula,
+    Group,
+    Heading,
+    Indented,
+    LineBreak,
+    Link,
+    ListBlock,
+    Look,
+    Note,
+    Paragraph,
+    Quote,
+    Rule,
+    Span,
+    Styled,
+    TableCell,
+    Together,
+    UnsetFormula,
+    text_of,
+)
 from hw1lib.submission.pdf.glyphs import Glyphs
-from hw1lib.submission.pdf.images import ImageError, Images, Placed
-from hw1lib.submission.pdf.markdown import Math, Page
+from hw1lib.submission.pdf.images import ImageError, Images
+from hw1lib.submission.pdf.markdown import Math, Page, math_in
 from hw1lib.submission.pdf.styled import breakable, source_lines
 from hw1lib.submission.pdf.tables import lay_out, own_rows
 from hw1lib.submission.pdf.tex import Notation, TexError
-
-Node = str | dict
 
 BLOCKS = frozenset({
     "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details",
@@ -28,58 +51,55 @@ BLOCKS = frozenset({
     "menu", "nav", "ol", "optgroup", "option", "p", "pre", "search", "section", "summary",
     "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
 })  # fmt: skip
-INVISIBLE = frozenset(
-    ["script", "style", "head", "template", "noframes", "datalist", "colgroup", "col"]
-)
+INVISIBLE = frozenset({
+    "script", "style", "head", "template", "noframes", "noscript", "datalist", "colgroup",
+    "col", "title", "!doctype", "-comment",
+})  # fmt: skip
 PLAYERS = frozenset(["iframe", "video", "audio", "embed", "object", "canvas", "applet"])
-STYLES = {
-    "b": "bold", "strong": "bold", "summary": "bold", "dt": "bold", "legend": "bold",
-    "i": "italic", "em": "italic", "cite": "italic", "var": "italic", "dfn": "italic",
-    "u": "underline", "ins": "underline", "s": "strike", "del": "strike", "strike": "strike",
-    "code": "code", "kbd": "code", "samp": "code", "tt": "code",
-    "sub": "sub", "sup": "super", "small": "small",
-}  # fmt: skip
-#: Names in SVG that the parser of HTML, to which case is nothing, writes in small letters.
-SVG_NAMES = {
-    name.lower(): name
-    for name in (
-        *("clipPath", "clipPathUnits", "gradientTransform", "gradientUnits", "linearGradient"),
-        *("markerHeight", "markerUnits", "markerWidth", "patternTransform", "patternUnits"),
-        *("preserveAspectRatio", "radialGradient", "refX", "refY", "textLength", "viewBox"),
-    )
+#: What the tag of a piece of text means for its look.
+LOOKS = {
+    tag: name
+    for name, tags in {
+        "bold": "b strong summary dt legend",
+        "italic": "i em cite var dfn",
+        "underline": "u ins",
+        "strike": "s del strike",
+        "code": "code kbd samp tt",
+        "subscript": "sub",
+        "superscript": "sup",
+        "small": "small",
+    }.items()
+    for tag in tags.split()
 }
+#: What of CSS the page has use for.
+USEFUL_CSS = re.compile(
+    r"color|background|font-weight|font-style|text-align|decoration|display", re.I
+)
+#: At-rules, which hold for other media or are no rules.
+AT_RULE = re.compile(r"@[^{};]*(?:;|\{(?:[^{}]*\{[^{}]*\})*[^{}]*\})")
+CSS_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+SVG_NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
 #: A string in Typst math.
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 #: Nesting beyond this is set flat: Typst and paper both run out of room.
 DEEPEST = 24
-
-
-class ContentError(ValueError):
-    """Something in a cell that cannot be shown; the message says what."""
+#: Taller images than this, in points, stand on lines of their own.
+TALLEST_INLINE = 30
 
 
 @dataclass
 class Context:
-    """What all cells of one notebook share while they are converted."""
+    """What all cells of one notebook share while they are converted.
+
+    `note(reason, advice)` is told of each thing that is not shown as the notebook has it.
+    """
 
     glyphs: Glyphs
     images: Images
     notation: Notation
-    warn: Callable[[str], None]
+    note: Callable[[str, str], None]
     anchors: set[str] = field(default_factory=set)
-    max_rows: int = 1000
-
-
-def parsed(html: str) -> BeautifulSoup:
-    """The tree of a piece of HTML, flat beyond a depth that no page has room for."""
-    soup = BeautifulSoup(html, "html.parser")
-    todo: list[tuple[Tag, int]] = [(soup, 0)]
-    while todo:
-        tag, depth = todo.pop()
-        if depth > 4 * DEEPEST:
-            tag.string = tag.get_text(" ")
-        todo += [(child, depth + 1) for child in tag.children if isinstance(child, Tag)]
-    return soup
+    max_lines: int = 1000
 
 
 def slug(text: str) -> str:
@@ -89,331 +109,309 @@ def slug(text: str) -> str:
 
 def to_blocks(
     html: str, context: Context, page: Page | None = None, attachments: dict | None = None
-) -> list[dict]:
+) -> tuple[Block, ...]:
     """Blocks of the HTML of one part of a cell.
 
     Args:
-        html: the HTML, of an output or as pandoc made it from markdown.
+        html: the HTML, of an output or made from markdown.
         context: what the cells of a notebook share; takes up anchors and labels.
         page: where the HTML comes from markdown, the page that has its formulas.
         attachments: of the cell, by name and MIME type.
-
-    Raises:
-        ContentError: a formula cannot be set.
     """
-    return _Converter(context, page, attachments).blocks(html)
+    tree = LexborHTMLParser(html)
+    converter = _Converter(context, page, attachments or {}, tree)
+    return tuple(converter.flow(children(tree.body or tree.root)))
+
+
+def children(tag: LexborNode) -> list[LexborNode]:
+    """Elements, text and comments in a tag."""
+    return list(tag.iter(include_text=True))
+
+
+def attribute(tag: LexborNode, name: str) -> str:
+    """The value of an attribute, "" where it is missing."""
+    return str(tag.attributes.get(name) or "")
+
+
+def flat(tag: LexborNode) -> str:
+    """The words in a tag, on one line."""
+    return " ".join(tag.text(separator=" ").split())
 
 
 class _Converter:
     def __init__(
-        self, context: Context, page: Page | None = None, attachments: dict | None = None
+        self, context: Context, page: Page | None, attachments: dict, tree: LexborHTMLParser
     ):
         self.context = context
         self.page = page
-        self.attachments = attachments or {}
+        self.attachments = attachments
         self.depth = 0
-        self.rules: dict[int, str] = {}
-
-    def blocks(self, html: str) -> list[dict]:
-        """Blocks of a piece of HTML.
-
-        Raises:
-            ContentError: a formula cannot be set.
-        """
-        soup = parsed(html)
-        self.rules = sheet_rules(soup)
-        return self.flow(soup.children)
+        self.rules = sheet_rules(tree)
+        self.holding_blocks: set[int] = set()
+        for tag in tree.css(",".join(BLOCKS)):
+            outer = tag.parent
+            while outer is not None and outer.mem_id not in self.holding_blocks:
+                self.holding_blocks.add(outer.mem_id)
+                outer = outer.parent
 
     # -- blocks ---------------------------------------------------------------------------
 
-    def flow(self, children: Iterable) -> list[dict]:
-        """Blocks of mixed children; neighbouring inlines form a paragraph."""
-        blocks: list[dict] = []
-        inlines: list[Node] = []
-
-        def close() -> None:
-            if content := trimmed(inlines):
-                blocks.extend(paragraphs(content))
-            inlines.clear()
-
-        for child in children:
-            if isinstance(child, Tag) and (child.name in BLOCKS or self.holds_block(child)):
-                close()
-                blocks.extend(self.block(child))
+    def flow(self, nodes: Iterable[LexborNode]) -> list[Block]:
+        """Blocks of mixed nodes; neighbouring spans form a paragraph."""
+        blocks: list[Block] = []
+        spans: list[Span] = []
+        for node in nodes:
+            if node.tag in INVISIBLE:
+                continue
+            holds_block = node.mem_id in self.holding_blocks and node.tag != "svg"
+            if node.tag in BLOCKS or holds_block:
+                blocks += paragraphs(spans)
+                spans = []
+                blocks += self.block(node)
             else:
-                inlines.extend(self.inline(child))
-        close()
-        return blocks
+                spans += self.inline(node)
+        return blocks + paragraphs(spans)
 
-    def holds_block(self, tag: Tag) -> bool:
-        """Whether an inline tag has a block inside, as in `<a><div>`."""
-        return tag.name not in INVISIBLE and tag.find(BLOCKS) is not None
-
-    def block(self, tag: Tag) -> list[dict]:
-        if self.depth > DEEPEST:
-            return paragraphs(trimmed([self.text(tag.get_text(" "))]))
-        self.depth += 1
-        try:
-            handler = getattr(self, f"block_{tag.name}", None)
-            blocks = handler(tag) if handler else self.flow(tag.children)
-        finally:
-            self.depth -= 1
-        return self.dressed(tag, blocks)
-
-    def dressed(self, tag: Tag, blocks: list[dict]) -> list[dict]:
-        """Blocks with the anchor, colours and alignment their tag gives them."""
-        if not blocks:
-            return blocks
+    def block(self, tag: LexborNode) -> list[Block]:
         style = self.css(tag, block=True)
-        if tag.name == "center":
-            style["align"] = "center"
-        if name := tag.get("id") or (tag.name == "a" and tag.get("name")):
-            blocks = [{"t": "anchor", "id": self.anchor(str(name))}, *blocks]
-        if name := STYLES.get(tag.name):
-            style[name] = True
-        return [{"t": "group", "c": blocks, **style}] if style else blocks
+        if style.pop("hidden", False):
+            return []
+        if self.depth > DEEPEST:
+            return paragraphs([self.text(flat(tag))])
+        self.depth += 1
+        handler = getattr(self, f"block_{tag.tag}", None)
+        blocks = handler(tag) if handler else self.flow(children(tag))
+        self.depth -= 1
+        if not blocks:
+            return []
+        if style:
+            align = style.pop("align", "")
+            blocks = [Group(tuple(blocks), Look(**style), align)]
+        return [*self.anchors(tag), *blocks]
 
-    def anchor(self, name: str) -> str | None:
-        """The label of a place to link to; None when the name is taken."""
+    def anchors(self, tag: LexborNode) -> list[Anchor]:
+        """The place to link to that a tag names."""
+        name = attribute(tag, "id") or (tag.tag == "a" and attribute(tag, "name"))
+        anchor = self.anchor(name) if name else ""
+        return [Anchor(anchor)] if anchor else []
+
+    def anchor(self, name: str) -> str:
+        """The name of a place to link to; "" when it is taken."""
         name = slug(name)
-        if not name or name in self.context.anchors:
-            return None
+        if name in self.context.anchors:
+            return ""
         self.context.anchors.add(name)
         return name
 
-    def heading(self, tag: Tag) -> list[dict]:
-        content = trimmed(self.inlines(tag.children))
-        if not content:
+    def heading(self, tag: LexborNode) -> list[Block]:
+        spans = trimmed(self.inlines(tag))
+        if not spans:
             return []
-        text = self.page.plain(tag.get_text()) if self.page else tag.get_text()
-        node = {"t": "heading", "level": int(tag.name[1]), "c": content, **direction(content)}
-        return [node | {"id": self.anchor(text)}]
+        name = self.anchor(text_of(spans))
+        return [Heading(spans, int(tag.tag[1]), name, right_to_left(spans))]
 
     block_h1 = block_h2 = block_h3 = block_h4 = block_h5 = block_h6 = heading
 
-    def block_hr(self, _: Tag) -> list[dict]:
-        return [{"t": "rule"}]
+    def block_hr(self, _: LexborNode) -> list[Block]:
+        return [Rule()]
 
-    def block_blockquote(self, tag: Tag) -> list[dict]:
-        return [{"t": "quote", "c": self.flow(tag.children)}]
+    def block_blockquote(self, tag: LexborNode) -> list[Block]:
+        blocks = tuple(self.flow(children(tag)))
+        return [Quote(blocks, right_to_left(blocks))] if blocks else []
 
-    def items(self, tag: Tag) -> list[list[dict]]:
-        """Items of a list; anything between them is kept as an item of its own."""
-        items, loose = [], []
-        for child in tag.children:
-            if isinstance(child, Tag) and child.name == "li":
-                items.append(self.block(child))
-            else:
-                loose.append(child)
-        stray = self.flow(loose)
-        return items + ([stray] if stray else [])
-
-    def block_ul(self, tag: Tag) -> list[dict]:
-        items = self.items(tag)
-        return [{"t": "list", "items": items}] if items else []
+    def block_ul(self, tag: LexborNode, start: int | None = None) -> list[Block]:
+        """A list; anything between its items is kept as an item of its own."""
+        inner = children(tag)
+        items = [self.block(child) for child in inner if child.tag == "li"]
+        items.append(self.flow(child for child in inner if child.tag != "li"))
+        found = tuple(tuple(item) for item in items if item)
+        return [ListBlock(found, start, right_to_left(found))] if found else []
 
     block_menu = block_ul
 
-    def block_ol(self, tag: Tag) -> list[dict]:
-        items = self.items(tag)
-        start = str(tag.get("start", "1"))
-        start = int(start) if re.fullmatch(r"\d{1,9}", start) else 1
-        return [{"t": "list", "items": items, "start": start}] if items else []
+    def block_ol(self, tag: LexborNode) -> list[Block]:
+        start = attribute(tag, "start")
+        return self.block_ul(tag, int(start) if re.fullmatch(r"\d{1,9}", start) else 1)
 
-    def block_dd(self, tag: Tag) -> list[dict]:
-        return [{"t": "indent", "c": self.flow(tag.children)}]
+    def block_dd(self, tag: LexborNode) -> list[Block]:
+        return [Indented(tuple(self.flow(children(tag))))]
 
-    def block_details(self, tag: Tag) -> list[dict]:
-        return [{"t": "details", "c": self.flow(tag.children)}]
+    def block_details(self, tag: LexborNode) -> list[Block]:
+        return [Details(tuple(self.flow(children(tag))))]
 
-    def block_pre(self, tag: Tag) -> list[dict]:
-        """Preformatted text: highlighted when it is a fenced block with a language."""
-        text = tag.get_text()
-        text = self.page.plain(text) if self.page else text
-        text = text.removeprefix("\n").rstrip("\n")
-        names = [str(name) for name in tag.get("class", []) + class_of(tag.find("code"))]
-        language = next((name.removeprefix("language-") for name in names), "")
-        lines = source_lines(text, language, self.context.glyphs)
-        return [{"t": "code", "lines": lines}]
+    def block_figure(self, tag: LexborNode) -> list[Block]:
+        return [Together(tuple(self.flow(children(tag))))]
 
-    def block_figure(self, tag: Tag) -> list[dict]:
-        return [{"t": "keep", "c": self.flow(tag.children)}]
-
-    def block_figcaption(self, tag: Tag) -> list[dict]:
-        return [{"t": "caption", "c": trimmed(self.inlines(tag.children))}]
+    def block_figcaption(self, tag: LexborNode) -> list[Block]:
+        return [Caption(trimmed(self.inlines(tag)))]
 
     block_caption = block_figcaption
 
-    def block_table(self, tag: Tag) -> list[dict]:
-        captions = [
-            self.block_figcaption(c)[0] for c in tag.find_all("caption", recursive=False)
-        ]
+    def block_pre(self, tag: LexborNode) -> list[Block]:
+        """Preformatted text: highlighted when it is a fenced block with a language."""
+        text = self.plain(tag.text()).removeprefix("\n").rstrip("\n")
+        inner = tag.css_first("code")
+        names = (
+            f"{attribute(tag, 'class')} {attribute(inner, 'class') if inner else ''}".split()
+        )
+        language = next((name.removeprefix("language-") for name in names), "")
+        return [CodeBlock(source_lines(text, language, self.context.glyphs))]
+
+    def block_table(self, tag: LexborNode) -> list[Block]:
+        rows = [row for row in own_rows(tag) if not self.css(row).get("hidden")]
+        captions = [self.block(child) for child in children(tag) if child.tag == "caption"]
         self.depth += 4  # each level of a table takes several of the template
-        tables = lay_out(own_rows(tag), self.cell, self.context.max_rows)
+        tables = lay_out(rows, self.cell, self.context.max_lines, self.context.note)
         self.depth -= 4
-        stray = [
-            child
-            for child in tag.children
-            if not (isinstance(child, Tag) and child.name in ("caption", "colgroup", "col"))
-            and not (isinstance(child, Tag) and child.find("tr"))
-            and not (isinstance(child, Tag) and child.name == "tr")
-        ]
-        return [*self.flow(stray), *captions, *tables]
+        return [*(block for caption in captions for block in caption), *tables]
 
-    def cell(self, tag: Tag) -> dict:
-        """Content and look of a table cell."""
-        content = self.flow(tag.children)
-        style = {"bold": True} if tag.name == "th" else {}
+    def cell(self, tag: LexborNode) -> TableCell:
+        """Content and look of a table cell; its place is found later."""
+        style = {"bold": True} if tag.tag == "th" else {}
         for outer in (tag.parent.parent, tag.parent, tag):
-            style |= self.css(outer, block=True) if outer and outer.name != "table" else {}
-        return {"c": content, **style}
+            style |= self.css(outer, block=True) if outer.tag != "table" else {}
+        hidden, align = style.pop("hidden", False), style.pop("align", "")
+        blocks = () if hidden else tuple(self.flow(children(tag)))
+        return TableCell(blocks, 0, 0, look=Look(**style), align=align)
 
-    # -- inlines --------------------------------------------------------------------------
+    # -- spans ----------------------------------------------------------------------------
 
-    def inlines(self, children: Iterable) -> list[Node]:
-        return [node for child in children for node in self.inline(child)]
+    def inlines(self, tag: LexborNode) -> list[Span]:
+        return [span for child in children(tag) for span in self.inline(child)]
 
-    def inline(self, child: object) -> list[Node]:
-        if isinstance(child, NavigableString):
-            if isinstance(child, Comment | Doctype) or type(child) is not NavigableString:
-                return []
-            return self.words(re.sub(r"[ \t\n\r\f]+", " ", child))
-        tag: Tag = child
-        if tag.name in INVISIBLE:
+    def inline(self, tag: LexborNode) -> list[Span]:
+        if tag.tag == "-text":
+            return self.words(re.sub(r"[ \t\n\r\f]+", " ", tag.text_content or ""), tag)
+        style = {} if tag.tag in INVISIBLE else self.css(tag)
+        if tag.tag in INVISIBLE or style.pop("hidden", False):
             return []
-        handler = getattr(self, f"inline_{tag.name}", None)
         if self.depth > DEEPEST:
-            return [self.text(tag.get_text(" "))]
-        if tag.name in PLAYERS:
-            return self.player(tag)
+            return [self.text(flat(tag))]
+        handler = (
+            self.player if tag.tag in PLAYERS else getattr(self, f"inline_{tag.tag}", None)
+        )
         self.depth += 1
-        nodes = handler(tag) if handler else self.inlines(tag.children)
+        spans = handler(tag) if handler else self.inlines(tag)
         self.depth -= 1
-        style = self.css(tag)
-        if name := STYLES.get(tag.name):
-            style[name] = True
-        if style and nodes:
-            nodes = [{"t": "style", "c": nodes, **style}]
-        if name := tag.get("id") or (tag.name == "a" and tag.get("name")):
-            nodes = [{"t": "anchor", "id": self.anchor(str(name))}, *nodes]
-        return nodes
+        if style and spans:
+            spans = [Styled(tuple(spans), Look(**style))]
+        return [*self.anchors(tag), *spans]
 
     def text(self, text: str) -> str:
         return breakable(self.context.glyphs.shown(text))
 
-    def words(self, text: str) -> list[Node]:
+    def plain(self, text: str) -> str:
+        """Text that is no place for formulas."""
+        return self.page.plain(text) if self.page else text
+
+    def words(self, text: str, node: LexborNode) -> list[Span]:
         """Text with its formulas."""
-        if not self.page:
-            return [self.text(text)]
+        if self.page:
+            pieces: Iterable[str | Math] = self.page.split(text)
+        else:
+            holds_math = ("\\" in text or "$" in text) and not keeps_dollars(node)
+            pieces = math_in(text) if holds_math else [text]
         return [
-            self.math(piece) if isinstance(piece, Math) else self.text(piece)
-            for piece in self.page.split(text)
+            self.formula(piece) if isinstance(piece, Math) else self.text(piece)
+            for piece in pieces
         ]
 
-    def math(self, formula: Math) -> Node:
+    def formula(self, math: Math) -> Span:
         try:
-            found = self.context.notation.convert(formula.tex, display=formula.display)
-        except TexError as error:
-            raise ContentError(
-                f"the formula {shortened(formula.tex)} has an error: {error}"
-            ) from None
+            found = self.context.notation.convert(math.tex, display=math.display)
+        except (TexError, RecursionError) as error:
+            self.context.note(
+                f"the formula {shortened(math.tex)} is shown as its source: {error}.",
+                "Correct it, or write it with other commands.",
+            )
+            return UnsetFormula(self.text(math.tex.strip()), math.display)
         if found.rows == ['""'] and not found.labels:
             return ""
-        return {
-            "t": "math",
-            "rows": [QUOTED.sub(self.shown_quoted, row) for row in found.rows],
-            "tags": found.tags,
-            "ids": [f"eq:{label}" for label in found.labels],
-            "display": formula.display,
-            "tex": formula.tex,
-        }
+        rows = tuple(
+            QUOTED.sub(lambda words: self.context.glyphs.shown(words[0]), row)
+            for row in found.rows
+        )
+        return Formula(math.tex, rows, tuple(found.tags), tuple(found.labels), math.display)
 
-    def shown_quoted(self, words: re.Match) -> str:
-        return self.context.glyphs.shown(words[0])
+    def inline_br(self, _: LexborNode) -> list[Span]:
+        return [LineBreak()]
 
-    def inline_br(self, _: Tag) -> list[Node]:
-        return [{"t": "br"}]
-
-    def inline_wbr(self, _: Tag) -> list[Node]:
+    def inline_wbr(self, _: LexborNode) -> list[Span]:
         return ["\u200b"]
 
-    def inline_a(self, tag: Tag) -> list[Node]:
-        content = self.inlines(tag.children)
-        url = str(tag.get("href") or "").strip()
-        if self.page:
-            url = self.page.plain(url)
-        if not url or not content:
-            return content
+    def inline_a(self, tag: LexborNode) -> list[Span]:
+        spans = tuple(self.inlines(tag))
+        url = self.plain(attribute(tag, "href").strip())
+        if not url or not spans:
+            return [*spans]
         if url.startswith("#"):
-            return [{"t": "link", "to": slug(url[1:]), "c": content}]
+            return [Link(spans, target=slug(url[1:]))]
         if re.match(r"(https?|mailto|ftp):", url, re.I) and url.isprintable():
-            return [{"t": "link", "url": url, "c": content}]
-        return content
+            return [Link(spans, url)]
+        return [*spans]
 
-    def inline_img(self, tag: Tag) -> list[Node]:
-        alt = str(tag.get("alt") or "")
-        alt = self.page.plain(alt) if self.page else alt
-        url = str(tag.get("src") or "")
-        url = self.page.plain(url) if self.page else url
+    def inline_img(self, tag: LexborNode) -> list[Span]:
+        alt, url = (self.plain(attribute(tag, name)) for name in ("alt", "src"))
         try:
             data, mime = self.context.images.find(url, self.attachments)
-            placed = self.context.images.place(data, mime, pixels(tag))
+            figure = self.context.images.place(data, mime, pixels(tag))
         except ImageError as error:
-            self.context.warn(f"an image is not shown: {error}")
-            name = f" “{alt}”" if alt else ""
-            return [{"t": "note", "c": [self.text(f"The image{name} is not shown: {error}.")]}]
-        node = {"t": "image", **measures(placed)}
-        title = str(tag.get("title") or "")
-        return [node | {"alt": alt, "caption": self.text(title)}]
+            name = f"the image “{shortened(alt)}”" if alt else "an image"
+            return [missing_image(name, error, self.context)]
+        caption = self.text(attribute(tag, "title"))
+        return drawn(replace(figure, description=alt, caption=caption), self.context)
 
-    def inline_svg(self, tag: Tag) -> list[Node]:
-        if not tag.get("xmlns"):
-            tag["xmlns"] = "http://www.w3.org/2000/svg"
-        drawing = re.sub(
-            r"(?<=[<\s/])[a-z]+(?=[\s=/>])", lambda m: SVG_NAMES.get(m[0], m[0]), str(tag)
-        )
+    def inline_svg(self, tag: LexborNode) -> list[Span]:
+        drawing = tag.html or ""
+        if not tag.attributes.get("xmlns"):
+            drawing = drawing.replace("<svg", f"<svg {SVG_NAMESPACE}", 1)
         try:
-            placed = self.context.images.place(drawing.encode(), "image/svg+xml")
+            figure = self.context.images.place(drawing.encode("utf-8", "replace"), "image/svg")
         except ImageError:
-            return self.words(tag.get_text(" "))
-        return [{"t": "image", **measures(placed), "alt": ""}]
+            return self.words(flat(tag), tag)
+        return drawn(figure, self.context)
 
-    def inline_input(self, tag: Tag) -> list[Node]:
-        kind = str(tag.get("type") or "text").lower()
+    def inline_input(self, tag: LexborNode) -> list[Span]:
+        kind = attribute(tag, "type").lower()
         if kind in ("checkbox", "radio"):
-            return ["☑ " if tag.has_attr("checked") else "☐ "]
-        return [self.text(str(tag.get("value") or ""))] if kind != "hidden" else []
+            return ["☑ " if "checked" in tag.attributes else "☐ "]
+        return [self.text(attribute(tag, "value"))] if kind != "hidden" else []
 
-    def inline_mark(self, tag: Tag) -> list[Node]:
-        return [{"t": "style", "background": "#fff59d", "c": self.inlines(tag.children)}]
+    def inline_mark(self, tag: LexborNode) -> list[Span]:
+        return [Styled(tuple(self.inlines(tag)), Look(background="#fff59d"))]
 
-    def inline_q(self, tag: Tag) -> list[Node]:
-        return ["“", *self.inlines(tag.children), "”"]
+    def inline_q(self, tag: LexborNode) -> list[Span]:
+        return ["“", *self.inlines(tag), "”"]
 
-    def player(self, tag: Tag) -> list[Node]:
+    def player(self, tag: LexborNode) -> list[Span]:
         """A frame or player cannot be on paper: its fallback text, and where it leads."""
-        source = str(tag.get("src") or tag.get("data") or "")
-        if not source and (inner := tag.find("source")):
-            source = str(inner.get("src") or "")
-        shown = f" ({source})" if source and not source.startswith("data:") else ""
-        note = self.text(f"A {tag.name} element{shown} lives in the notebook only.")
-        return [*self.inlines(tag.children), {"t": "note", "c": [note]}]
+        inner = tag.css_first("source")
+        source = attribute(tag, "src") or attribute(tag, "data")
+        source = source or (attribute(inner, "src") if inner else "")
+        name = f" ({source})" if source and not source.startswith("data:") else ""
+        text = f"A {tag.tag} element{name} lives in the notebook only."
+        self.context.note(shortened(text, 200), "Show a picture of it beside it.")
+        return [*self.inlines(tag), Note(self.text(text))]
 
     # -- CSS ------------------------------------------------------------------------------
 
-    def css(self, tag: Tag, block: bool = False) -> dict:
-        """Colours, weight and alignment that a tag's own and its sheet's style give it."""
-        text = self.rules.get(id(tag), "") + ";" + str(tag.get("style") or "")
-        if tag.name == "font" and tag.get("color"):
-            text += f";color:{tag['color']}"
-        if block and tag.get("align"):
-            text += f";text-align:{tag['align']}"
-        style: dict = {}
+    def css(self, tag: LexborNode, block: bool = False) -> dict:
+        """Look, alignment and absence that a tag, its own style and its sheet's give it."""
+        attributes = tag.attributes
+        style: dict = {LOOKS[tag.tag]: True} if tag.tag in LOOKS else {}
+        text = self.rules.get(tag.mem_id, "") + ";" + str(attributes.get("style") or "")
+        if "hidden" in attributes:
+            style["hidden"] = True
+        if tag.tag == "font" and attributes.get("color"):
+            text += f";color:{attributes['color']}"
+        if tag.tag == "center":
+            style["align"] = "center"
+        if attributes.get("align"):
+            text += f";text-align:{attributes['align']}"
         for declaration in text.split(";"):
             name, _, value = declaration.partition(":")
-            apply_css(
-                style, name.strip().lower(), value.replace("!important", "").strip().lower()
-            )
+            value = value.replace("!important", "").strip().lower()
+            apply_css(style, name.strip().lower(), value)
         if not block:
             style.pop("align", None)
         return style
@@ -435,58 +433,81 @@ def apply_css(style: dict, name: str, value: str) -> None:
         style["underline"] = True
     elif name.startswith("text-decoration") and "line-through" in value:
         style["strike"] = True
+    elif name == "display" and value:
+        style["hidden"] = value == "none"
 
 
-def measures(placed: Placed) -> dict:
-    """File and natural size of an image, as the template wants them."""
-    return {"file": placed.file, "w": placed.width, "h": placed.height}
-
-
-def css_color(value: str) -> str | None:
-    """`#rrggbb` of a CSS colour; None for transparent and what is no colour."""
-    if value in ("transparent", "inherit", "initial", "none", "currentcolor"):
-        return None
+def css_color(value: str) -> str:
+    """`#rrggbb` of a CSS colour; "" for transparent and what is no colour."""
     if match := re.fullmatch(r"rgba\(([^,]+,[^,]+,[^,]+),\s*([\d.]+)\s*\)", value):
         if float(match[2]) < 0.05:
-            return None
+            return ""
         value = f"rgb({match[1]})"
     try:
         return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(value)[:3])
     except ValueError:
-        return None
+        return ""
 
 
-def sheet_rules(soup: BeautifulSoup) -> dict[int, str]:
+def sheet_rules(tree: LexborHTMLParser) -> dict[int, str]:
     """Declarations of the HTML's own style sheets, by the identity of the tag they are for."""
     rules: dict[int, str] = {}
-    by_id: dict[str, Tag] | None = None
-    for sheet in soup.find_all("style"):
-        text = re.sub(r"/\*.*?\*/|<!--|-->", "", sheet.get_text(), flags=re.S)
-        for selectors, body in re.findall(r"([^{}]+)\{([^{}]*)\}", text):
-            for selector in selectors.split(","):
-                name = selector.strip()
-                if re.fullmatch(r"#[\w-]+", name):
-                    if by_id is None:
-                        by_id = {str(t["id"]): t for t in soup.find_all(id=True)}
-                    found = [by_id[name[1:]]] if name[1:] in by_id else []
-                elif re.fullmatch(r"#[\w-]+(\s+[\w.-]+)+|[\w-]*\.[\w.-]+(\s+[\w.-]+)*", name):
-                    found = soup.select(name)
+    by_id: dict[str, LexborNode] = {}
+    for sheet in tree.css("style"):
+        text = re.sub(r"/\*.*?\*/|<!--|-->", "", sheet.text(), flags=re.S)
+        for selectors, body in CSS_RULE.findall(AT_RULE.sub("", text)):
+            if not USEFUL_CSS.search(body):
+                continue
+            for selector in map(str.strip, selectors.split(",")):
+                if re.fullmatch(r"#[\w-]+", selector):  # thousands of these in a Styler's table
+                    by_id = by_id or {attribute(t, "id"): t for t in tree.css("[id]")}
+                    found = [by_id[selector[1:]]] if selector[1:] in by_id else []
                 else:
-                    found = []
+                    found = selected(tree, selector)
                 for tag in found:
-                    rules[id(tag)] = rules.get(id(tag), "") + ";" + body
+                    rules[tag.mem_id] = rules.get(tag.mem_id, "") + ";" + body
     return rules
 
 
-def class_of(tag: Tag | None) -> list[str]:
-    """Class names of a tag, of none without one."""
-    return list(tag.get("class", [])) if tag else []
+def selected(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
+    """The tags of a CSS selector; none for one that is not understood."""
+    try:
+        return tree.css(selector)
+    except SelectolaxError:
+        return []
 
 
-def pixels(tag: Tag) -> float | None:
+def keeps_dollars(node: LexborNode | None) -> bool:
+    """Whether MathJax leaves this text alone: in code, and where a class says so."""
+    while node is not None:
+        if node.tag in ("code", "pre", "textarea") or re.search(
+            r"(tex2jax|mathjax)_ignore", attribute(node, "class")
+        ):
+            return True
+        node = node.parent
+    return False
+
+
+def missing_image(name: str, error: ImageError, context: Context) -> Note:
+    """What stands for an image that cannot be shown."""
+    text = f"{name} is not shown: {error}."
+    context.note(text, "Save it as a PNG file beside the notebook and name that file.")
+    return Note(breakable(context.glyphs.shown(text[0].upper() + text[1:])))
+
+
+def drawn(figure: Figure, context: Context) -> list[Span]:
+    """A figure, with a note of the words in it that only a browser draws."""
+    undrawn = context.images.undrawn.get(figure.file)
+    if not undrawn:
+        return [figure]
+    context.note("words of a drawing stand below it: they are HTML inside of SVG.", "")
+    return [figure, Note(breakable(context.glyphs.shown(f"Words of the drawing: {undrawn}")))]
+
+
+def pixels(tag: LexborNode) -> float | None:
     """The width an `<img>` asks for, in CSS pixels."""
-    style = re.search(r"(?:^|;)\s*width\s*:\s*(\d+(?:\.\d+)?)px", str(tag.get("style") or ""))
-    text = style[1] if style else str(tag.get("width") or "").removesuffix("px")
+    style = re.search(r"(?:^|;)\s*width\s*:\s*(\d+(?:\.\d+)?)px", attribute(tag, "style"))
+    text = style[1] if style else attribute(tag, "width").removesuffix("px")
     return float(text) if re.fullmatch(r"\d{1,5}(\.\d+)?", text) and float(text) > 0 else None
 
 
@@ -496,85 +517,72 @@ def shortened(text: str, longest: int = 60) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def trimmed(nodes: list[Node]) -> list[Node]:
-    """Inlines without the white space at their ends; [] when nothing is left."""
-    nodes = [node for node in nodes if node != ""]
-    while nodes and isinstance(nodes[0], str) and not nodes[0].strip(" "):
-        nodes.pop(0)
-    while nodes and isinstance(nodes[-1], str) and not nodes[-1].strip(" "):
-        nodes.pop()
-    if nodes and isinstance(nodes[0], str):
-        nodes[0] = nodes[0].lstrip(" ")
-    if nodes and isinstance(nodes[-1], str):
-        nodes[-1] = nodes[-1].rstrip(" ")
-    return nodes
+def trimmed(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans without white space at their ends and at line breaks; () when nothing is left."""
+    kept: list[Span] = []
+    for span in spans:
+        if isinstance(span, LineBreak) and kept and isinstance(kept[-1], str):
+            kept[-1] = kept[-1].rstrip(" ")
+        if isinstance(span, str) and (not kept or isinstance(kept[-1], LineBreak)):
+            span = span.lstrip(" ")
+        if span != "":
+            kept.append(span)
+    while kept and isinstance(kept[-1], str):
+        kept[-1] = kept[-1].rstrip(" ")
+        if kept[-1]:
+            break
+        kept.pop()
+    return tuple(kept)
 
 
-def paragraphs(nodes: list[Node]) -> list[dict]:
-    """A paragraph, split where a display formula, an image or a note stands by itself."""
-    blocks: list[dict] = []
-    inlines: list[Node] = []
+def paragraphs(spans: list[Span]) -> list[Block]:
+    """Paragraphs of spans, parted where a formula, an image or a note stands by itself."""
+    blocks: list[Block] = []
+    running: list[Span] = []
 
     def close() -> None:
-        if content := trimmed(inlines):
-            blocks.append({"t": "para", "c": content, **direction(content)})
-        inlines.clear()
+        if content := trimmed(running):
+            blocks.append(Paragraph(content, right_to_left(content)))
+        running.clear()
 
-    nodes = list(lifted(nodes))
-    alone = len(nodes) == 1
-    for node in nodes:
-        if isinstance(node, dict) and stands_alone(node):
+    spans = list(lifted(trimmed(spans)))
+    for span in spans:
+        if stands_alone(span) or (isinstance(span, Figure) and len(spans) == 1):
             close()
-            blocks.append(node | {"t": "figure"} if node["t"] == "image" else node)
-        elif alone and isinstance(node, dict) and node["t"] == "image":
-            blocks.append(node | {"t": "figure"})
+            blocks.append(span)
         else:
-            inlines.append(node)
+            running.append(span)
     close()
     return blocks
 
 
-def stands_alone(node: dict) -> bool:
-    """Whether an inline is set on lines of its own."""
-    kind = node["t"]
-    return (
-        (kind == "math" and node["display"])
-        or kind == "note"
-        or (kind == "image" and node["h"] > 30)
-    )
+def stands_alone(span: Span) -> bool:
+    """Whether a span is set on lines of its own."""
+    if isinstance(span, Formula | UnsetFormula):
+        return span.display
+    return isinstance(span, Note) or (isinstance(span, Figure) and span.height > TALLEST_INLINE)
 
 
-def lifted(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Inlines with what stands alone taken out of the styles and links around it."""
-    for node in nodes:
-        if isinstance(node, str) or "c" not in node or node["t"] == "note":
-            yield node
+def lifted(spans: Iterable[Span]) -> Iterator[Span]:
+    """Spans with what stands alone taken out of the looks and links around it."""
+    for span in spans:
+        if not isinstance(span, Styled | Link):
+            yield span
             continue
-        inside: list[Node] = []
-        for inner in lifted(node["c"]):
-            if isinstance(inner, dict) and stands_alone(inner):
+        inside: list[Span] = []
+        for inner in lifted(span.spans):
+            if stands_alone(inner):
                 if before := trimmed(inside):
-                    yield node | {"c": before}
+                    yield replace(span, spans=before)
                 yield inner
                 inside = []
             else:
                 inside.append(inner)
         if inside:
-            yield node | {"c": inside}
+            yield replace(span, spans=tuple(inside))
 
 
-def direction(nodes: list[Node]) -> dict:
-    """{"rtl": True} when the first letter is written from right to left."""
-    for char in plain_text(nodes):
-        side = unicodedata.bidirectional(char)
-        if side in ("L", "R", "AL"):
-            return {} if side == "L" else {"rtl": True}
-    return {}
-
-
-def plain_text(nodes: Iterable[Node]) -> str:
-    """The words of inlines, formulas as they were written."""
-    return "".join(
-        node if isinstance(node, str) else node.get("tex") or plain_text(node.get("c", ()))
-        for node in nodes
-    )
+def right_to_left(content: tuple) -> bool:
+    """Whether the first letter is written from right to left."""
+    sides = (unicodedata.bidirectional(char) for char in text_of(content))
+    return next((side != "L" for side in sides if side in ("L", "R", "AL")), False)

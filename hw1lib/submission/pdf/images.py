@@ -1,18 +1,21 @@
-"""Images of a notebook as files that Typst can read, with the size they are printed at."""
+"""Images of a notebook in forms that Typst can read, with the size they are printed at."""
 
 import base64
 import binascii
 import hashlib
 import io
 import re
+import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import typst
 from PIL import Image, ImageOps
+from selectolax.lexbor import LexborHTMLParser
 
+from hw1lib.submission.pdf.document import Figure
 from hw1lib.submission.pdf.glyphs import bundled_fonts
 
 #: CSS pixels to points. 0.75 is life size; the text of code is printed at 8 pt where JupyterLab
@@ -23,16 +26,12 @@ MAX_PIXELS = 4000
 MAX_BYTES = 200_000_000
 #: EXIF tag that says which side of a photo is up.
 ORIENTATION = 0x0112
+#: What Pillow opens. For some of its other formats it starts programs of the machine.
+RASTERS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 SVG_UNITS = {
-    "": 1,
-    "px": 1,
-    "pt": 96 / 72,
-    "in": 96,
-    "cm": 96 / 2.54,
-    "mm": 96 / 25.4,
-    "pc": 16,
-}
+    "": 1, "px": 1, "pt": 96 / 72, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4, "pc": 16,
+}  # fmt: skip
 SVG_ROOT = re.compile(r"<svg\b[^>]*>", re.S | re.I)
 
 
@@ -40,25 +39,17 @@ class ImageError(ValueError):
     """An image that cannot be shown; the message says why."""
 
 
-@dataclass(frozen=True)
-class Placed:
-    """An image file in the working folder and its natural size in points."""
-
-    file: str
-    width: float
-    height: float
-
-
 class Images:
-    """Writes images into a folder, each once, and finds the ones that markdown names."""
+    """The images of a notebook, each once, and where markdown and HTML find them."""
 
-    def __init__(self, folder: Path, notebook_folder: Path | None):
-        self.folder = folder
+    def __init__(self, notebook_folder: Path | None):
         self.notebook_folder = notebook_folder
-        self.placed: dict[bytes, Placed | ImageError] = {}
+        self.files: dict[str, bytes] = {}
+        self.undrawn: dict[str, str] = {}
+        self._seen: dict[bytes, Figure | ImageError] = {}
 
-    def place(self, data: bytes | None, mime: str = "", width: float | None = None) -> Placed:
-        """Write an image; `width` in CSS pixels overrides its own.
+    def place(self, data: bytes | None, mime: str = "", width: float | None = None) -> Figure:
+        """The figure of an image; `width` in CSS pixels overrides its own.
 
         Raises:
             ImageError: the data is no image that can be read.
@@ -66,33 +57,38 @@ class Images:
         if not data:
             raise ImageError("its data cannot be decoded")
         key = hashlib.sha256(data).digest()
-        if key not in self.placed:
+        if key not in self._seen:
             try:
-                self.placed[key] = self.stored(data, mime)
+                self._seen[key] = self.read(data, mime)
             except ImageError as error:
-                self.placed[key] = error
-        found = self.placed[key]
+                self._seen[key] = error
+        found = self._seen[key]
         if isinstance(found, ImageError):
             raise found
         scale = POINTS * (width / found.width if width else 1)
-        return Placed(found.file, found.width * scale, found.height * scale)
+        return replace(found, width=found.width * scale, height=found.height * scale)
 
-    def stored(self, data: bytes, mime: str) -> Placed:
-        """Write an image that is seen for the first time; its size in CSS pixels."""
+    def read(self, data: bytes, mime: str) -> Figure:
+        """An image that is seen for the first time; its size in CSS pixels."""
         if len(data) > MAX_BYTES:
             raise ImageError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
         if mime == "application/pdf" or data.startswith(b"%PDF-"):
-            return self.write(data, "pdf", *pdf_size(data))
-        if mime.startswith("image/svg") or b"<svg" in data[:2000].lower():
-            return self.write(data, "svg", *svg_size(data))
-        return self.raster(data)
+            figure = self.keep(data, "pdf", *pdf_size(data))
+        elif mime.startswith("image/svg") or b"<svg" in data[:2000].lower():
+            drawn, undrawn = svg_words(data)
+            figure = replace(self.keep(data, "svg", *svg_size(data)), words=drawn)
+            self.undrawn[figure.file] = undrawn
+        else:
+            return self.raster(data)
+        probe(figure.file, data)
+        return figure
 
-    def raster(self, data: bytes) -> Placed:
-        """Write pixels, as they are where Typst can read them and they are not too many."""
+    def raster(self, data: bytes) -> Figure:
+        """An image of pixels, as it is where Typst can read it and it is not too large."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(data))
+                image = Image.open(io.BytesIO(data), formats=RASTERS)
                 turned = image.getexif().get(ORIENTATION, 1) != 1
                 kind = image.format
                 image = ImageOps.exif_transpose(image) if turned else image
@@ -102,30 +98,20 @@ class Images:
         size = image.size
         plain = image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not turned
         if kind in SUFFIXES and plain and max(image.size) <= MAX_PIXELS:
-            return self.write(data, SUFFIXES[kind], *size)
+            return replace(self.keep(data, SUFFIXES[kind], *size), pixels=size)
         if max(image.size) > MAX_PIXELS:
             image.thumbnail((MAX_PIXELS, MAX_PIXELS))
         if image.mode not in ("L", "LA", "RGB", "RGBA"):
             image = image.convert("RGBA" if "transparency" in image.info else "RGB")
         buffer = io.BytesIO()
         image.save(buffer, "PNG")
-        return self.write(buffer.getvalue(), "png", *size)
+        return replace(self.keep(buffer.getvalue(), "png", *size), pixels=image.size)
 
-    def write(self, data: bytes, suffix: str, width: float, height: float) -> Placed:
-        """Write a file under a name made from its content; sizes in CSS pixels."""
+    def keep(self, data: bytes, suffix: str, width: float, height: float) -> Figure:
+        """Keep a file under a name made from its content; sizes in CSS pixels."""
         name = f"{hashlib.sha256(data).hexdigest()[:24]}.{suffix}"
-        (self.folder / name).write_bytes(data)
-        if suffix in ("svg", "pdf"):
-            self.probe(name)
-        return Placed(name, width, height)
-
-    def probe(self, name: str) -> None:
-        """Let Typst read a drawing alone, so that a broken one fails no more than itself."""
-        source = f'#set page(width: auto, height: auto)\n#image("{name}")'
-        try:
-            typst.compile(source.encode(), root=str(self.folder), font_paths=bundled_fonts())
-        except typst.TypstError as error:
-            raise ImageError(f"it cannot be read ({error})") from None
+        self.files[name] = data
+        return Figure(name, width, height)
 
     def find(self, url: str, attachments: dict[str, dict[str, str]]) -> tuple[bytes, str]:
         """Bytes and MIME type of an image that markdown or HTML names.
@@ -157,6 +143,40 @@ class Images:
         if file.stat().st_size > MAX_BYTES:
             raise ImageError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB")
         return file.read_bytes(), "image/svg+xml" if file.suffix.lower() == ".svg" else ""
+
+
+def typeset(files: dict[str, bytes], fonts: typst.Fonts, **options: object) -> bytes:
+    """The PDF of `main.typ` among files that see each other and no others.
+
+    Raises:
+        typst.TypstError: it has an error.
+    """
+    with tempfile.TemporaryDirectory(prefix="notebook-pdf-") as folder:
+        for name, content in files.items():
+            Path(folder, name).write_bytes(content)
+        main = str(Path(folder, "main.typ"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", typst.TypstWarning)
+            return typst.compile(main, root=folder, font_paths=fonts, **options)
+
+
+def probe(name: str, data: bytes) -> None:
+    """Let Typst read a drawing alone, so that a broken one fails no more than itself."""
+    source = f'#set page(width: auto, height: auto)\n#image("{name}")'
+    try:
+        typeset({"main.typ": source.encode(), name: data}, bundled_fonts())
+    except typst.TypstError as error:
+        raise ImageError(f"it cannot be read ({error})") from None
+
+
+def svg_words(data: bytes) -> tuple[str, str]:
+    """The words that an SVG draws, and those in HTML inside of it, which only browsers draw."""
+    if b"<text" not in data and b"<foreignObject" not in data:
+        return "", ""
+    tree = LexborHTMLParser(data.decode("utf-8", "replace"))
+    drawn = " ".join(" ".join(node.text().split()) for node in tree.css("text"))
+    undrawn = (" ".join(node.text(separator=" ").split()) for node in tree.css("foreignObject"))
+    return drawn, " · ".join(words for words in undrawn if words and words not in drawn)
 
 
 def data_url(url: str) -> tuple[bytes, str]:

@@ -1,26 +1,32 @@
-"""Markdown as Jupyter shows it, to HTML: math is taken out first, pandoc does the rest."""
+"""Markdown as JupyterLab shows it, to HTML: math is taken out first, mistune does the rest."""
 
-import json
 import re
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import pypandoc
+import mistune
+from mistune.block_parser import BlockParser
+from mistune.core import BlockState
 
-OPENERS = re.compile(
-    r"""
+#: Code and escapes, in which markdown has no math.
+LITERAL = r"""
     (?P<fenced> ^(?P<fence>`{3,}|~{3,}) [^`\n]*\n [\s\S]*? (?:^(?P=fence)[`~]*[ \t]*$ | \Z))
     | (?P<span> (?P<tick>`+) (?!`) [\s\S]*? (?<!`)(?P=tick)(?!`))
-    | (?P<escape> \\[$`])
-    | (?P<open> \$\$? | \\\\[(\[] | \\begin\{[A-Za-z]+\*?\})
-    | (?P<ref> \\(?:eq)?ref\{[^{}\n]+\})
-    """,
-    re.M | re.X,
-)
+    | (?P<escape> \\[$`]) |
+"""
+#: Where math begins: `\\(` in markdown is `\(` in HTML.
+OPENERS = r"""
+    (?P<open> \$\$? | {slash}[(\[] | \\begin\{{[A-Za-z]+\*?\}})
+    | (?P<ref> \\(?:eq)?ref\{{[^{{}}\n]+\}})
+"""
+IN_MARKDOWN = re.compile(LITERAL + OPENERS.format(slash=r"\\\\"), re.M | re.X)
+IN_HTML = re.compile(r"(?P<escape> \\\$) |" + OPENERS.format(slash=r"\\"), re.X)
+CLOSERS = {"$": "$", "$$": "$$", "(": ")", "[": "]"}
 BLANK_LINE = re.compile(r"\n[ \t]*\n")
-CLOSERS = {"$": "$", "$$": "$$", "\\\\(": "\\\\)", "\\\\[": "\\\\]"}
+#: The first two lines of a table: one of dashes under one of names.
+TABLE_HEAD = r"^ {0,3}\S[^\n]*\n {0,3}(?=[^\n]*\|)[|:-](?:[ \t]*[|:-])*[ \t]*(?:\n|$)"
+CELL_END = re.compile(r"(?<!\\)\|")
+OTHER_BLOCK = re.compile(r" {0,3}(?:$|>|#{1,6} |```|~~~|<|[-*+] |\d+[.)] )")
 
 
 @dataclass(frozen=True)
@@ -55,70 +61,62 @@ class Page:
         )
 
 
-class MarkdownError(RuntimeError):
-    """pandoc is missing or failed; the message is its own."""
-
-
-def to_pages(texts: Sequence[str]) -> list[Page]:
-    """HTML of many markdown texts with one start of pandoc.
-
-    Raises:
-        MarkdownError: pandoc could not be run or could not read a text.
-    """
+def to_page(text: str) -> Page:
+    """HTML of a markdown text."""
     # Lone surrogates have no UTF-8 form.
-    texts = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in texts]
-    mark = unused_word(texts)
-    taken = [take_math(text, mark) for text in texts]
-    htmls = run_pandoc([text for text, _ in taken])
-    return [Page(html, mark, math) for html, (_, math) in zip(htmls, taken, strict=True)]
+    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    mark = unused_word(text)
+    pieces = list(math_in(text.replace("\r\n", "\n").replace("\r", "\n"), IN_MARKDOWN))
+    formulas = [piece for piece in pieces if isinstance(piece, Math)]
+    count = iter(range(len(formulas)))
+    words = [f"{mark}{next(count)}e" if isinstance(p, Math) else p for p in pieces]
+    return Page(_to_html("".join(words)), mark, formulas)
 
 
-def unused_word(texts: Sequence[str]) -> str:
-    """A word that no text contains, so that a formula's place cannot be forged."""
+def unused_word(text: str) -> str:
+    """A word that the text does not contain, so that a formula's place cannot be forged."""
     number = 0
-    while any(f"formula{number}n" in text for text in texts):
+    while f"formula{number}n" in text:
         number += 1
     return f"formula{number}n"
 
 
-def take_math(text: str, mark: str) -> tuple[str, list[Math]]:
-    """The text with a word in place of each formula, by the rules of JupyterLab.
+def math_in(text: str, openers: re.Pattern = IN_HTML) -> Iterator[str | Math]:
+    """The words and formulas of a text, by the rules of JupyterLab.
 
-    `$`, `$$`, `\\\\(`, `\\\\[` and bare environments hold math when braces balance and no blank
-    line comes before the end; code is left alone.
+    `$`, `$$`, `\\(`, `\\[` and bare environments hold math when braces balance and no blank
+    line comes before the end; what is escaped, and code in markdown, is left alone.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    pieces: list[str] = []
-    formulas: list[Math] = []
-    at = 0
-    while match := OPENERS.search(text, at):
-        pieces.append(text[at : match.start()])
+    start = at = 0
+    while match := openers.search(text, at):
         at = match.end()
         if match["ref"]:
             formula = Math(match["ref"], False)
         elif match["open"]:
             formula, at = formula_at(text, match)
         else:
-            formula = None
+            continue
         if formula:
-            pieces.append(f"{mark}{len(formulas)}e")
-            formulas.append(formula)
-        else:
-            pieces.append(text[match.start() : at])
-    return "".join([*pieces, text[at:]]), formulas
+            if text[start : match.start()]:
+                yield text[start : match.start()]
+            yield formula
+            start = at
+    if text[start:]:
+        yield text[start:]
 
 
 def formula_at(text: str, match: re.Match) -> tuple[Math | None, int]:
     """The formula that starts with an opening mark and where it ends; None if it never does."""
     opener = match["open"]
     bare = opener.startswith("\\begin")
-    closer = "\\end" + opener[6:] if bare else CLOSERS[opener]
+    slashes = opener.rstrip("([") if opener[0] == "\\" else ""
+    closer = "\\end" + opener[6:] if bare else slashes + CLOSERS[opener[len(slashes) :]]
     end = closing(text, match.end(), closer)
     if end < 0 or not text[match.end() : end].strip():
         return None, match.end()
     stop = end + len(closer)
     inner = text[match.start() : stop] if bare else text[match.end() : end]
-    return Math(inner, bare or opener in ("$$", "\\\\[")), stop
+    return Math(inner, bare or opener[-1] == "[" or opener == "$$"), stop
 
 
 def closing(text: str, start: int, closer: str) -> int:
@@ -135,13 +133,50 @@ def closing(text: str, start: int, closer: str) -> int:
     return -1
 
 
-def run_pandoc(texts: list[str]) -> list[str]:
-    """HTML of each text."""
-    if not any(texts):
-        return [""] * len(texts)
-    command = [pypandoc.get_pandoc_path(), "lua", str(Path(__file__).with_name("batch.lua"))]
-    work = json.dumps(texts).encode()
-    done = subprocess.run(command, input=work, capture_output=True, check=False)
-    if done.returncode:
-        raise MarkdownError(f"pandoc failed: {done.stderr.decode(errors='replace').strip()}")
-    return json.loads(done.stdout)
+def parse_table(_: BlockParser, match: re.Match, state: BlockState) -> int | None:
+    """A table by the rules of GitHub: rows may be shorter or longer than the header."""
+    head, dashes = (row_cells(line) for line in match[0].rstrip("\n").split("\n"))
+    sides = [(dash[:1] == ":", dash[-1:] == ":") for dash in dashes]
+    if len(head) != len(dashes) or not all(re.fullmatch(":?-+:?", dash) for dash in dashes):
+        return None
+    aligns = [{(1, 1): "center", (1, 0): "left", (0, 1): "right"}.get(side) for side in sides]
+
+    def row(texts: list[str], head: bool) -> list[dict]:
+        texts = [*texts, *[""] * len(aligns)]
+        return [
+            {"type": "table_cell", "text": text, "attrs": {"align": align, "head": head}}
+            for text, align in zip(texts, aligns, strict=False)
+        ]
+
+    end, rows = match.end(), []
+    while end < state.cursor_max and not OTHER_BLOCK.match(line := state.get_line(end)):
+        rows.append({"type": "table_row", "children": row(row_cells(line), False)})
+        end += len(line)
+    parts = [{"type": "table_head", "children": row(head, True)}]
+    parts.append({"type": "table_body", "children": rows})
+    state.append_token({"type": "table", "children": parts})
+    return end
+
+
+def row_cells(line: str) -> list[str]:
+    """The cells of a line of a table; `\\|` is a bar in a cell."""
+    line = line.strip()
+    line = line.removeprefix("|")
+    line = line[:-1] if CELL_END.search(line[-2:]) and line.endswith("|") else line
+    return [cell.strip().replace("\\|", "|") for cell in CELL_END.split(line)]
+
+
+def _converter() -> mistune.Markdown:
+    plugins = ["table", "strikethrough", "url", "task_lists"]
+    # Which links and images are harmless is decided where they are set.
+    renderer = mistune.HTMLRenderer(escape=False, allow_harmful_protocols=True)
+    markdown = mistune.create_markdown(renderer=renderer, plugins=plugins)
+    block = markdown.block
+    block.rules.remove("nptable")
+    block.register("table", TABLE_HEAD, parse_table)
+    for rules in (block.block_quote_rules, block.list_rules):
+        block.insert_rule(rules, "table", before="paragraph")
+    return markdown
+
+
+_to_html = _converter()

@@ -7,10 +7,9 @@ by the TeX source that tagged PDFs carry, images by their size in pixels.
 
 import io
 import re
-import tempfile
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -18,27 +17,31 @@ from pathlib import Path
 import nbformat
 import pypdfium2
 import pypdfium2.raw as pdfium
-from bs4 import NavigableString, Tag
 from nbformat import NotebookNode
-from PIL import Image
 from pypdf import PdfReader
 from pypdf.generic import DictionaryObject, IndirectObject
 
-from hw1lib.submission.pdf.cells import (
-    Cell,
-    Code,
-    Html,
-    Markdown,
+from hw1lib.submission.pdf.cells import document_of
+from hw1lib.submission.pdf.document import (
+    Caption,
+    CodeBlock,
+    Document,
+    Figure,
+    Formula,
+    Heading,
+    LineBreak,
+    Node,
     Note,
-    Part,
-    Picture,
-    Text,
-    read_cells,
+    Paragraph,
+    PrintedCell,
+    Table,
+    TerminalText,
+    UnsetFormula,
+    inside,
+    text_of,
+    walk,
 )
-from hw1lib.submission.pdf.html import BLOCKS, INVISIBLE, PLAYERS, parsed, shortened
-from hw1lib.submission.pdf.images import ImageError, Images
-from hw1lib.submission.pdf.markdown import Page, to_pages
-from hw1lib.submission.pdf.tables import kept_rows, own_rows, row_cells
+from hw1lib.submission.pdf.html import shortened
 from hw1lib.submission.pdf.tex import shows_nothing
 
 # Not compared: hyphens, which pdfium marks at line ends, format characters, which no one sees,
@@ -50,7 +53,6 @@ UNSEEN = re.compile(
 # The brackets are mirrored in text that is written from right to left.
 CODE_POINT = re.compile("[⟨⟩]U\\+([0-9A-F]{4,6})[⟨⟩]")
 ONE_WAY = str.maketrans(")]}>", "([{<")
-TAG = re.compile(r"\x1b\[[\d;:]*m|\x1b")
 #: How far ahead of the last match a text is looked for, in characters.
 REACH = 20_000
 #: The same for a short text, which may be there again: room for a formula or a figure's labels.
@@ -149,14 +151,8 @@ def missing(
     Raises:
         PdfError: it is no PDF, or a broken or locked one.
     """
-    cells = read_cells(nb, max_lines)
-    reading = read_pdf(pdf)
-    parts = [part for cell in cells for part in cell.parts if isinstance(part, Markdown)]
-    pages = to_pages([part.text for part in parts])
-    with tempfile.TemporaryDirectory(prefix="notebook-check-") as scratch:
-        images = Images(Path(scratch), folder)
-        by_part = {id(part): page for part, page in zip(parts, pages, strict=True)}
-        return compare(cells, by_part, images, reading, max_lines)
+    document = document_of(nb, folder=folder, max_lines=max_lines)
+    return compare(document, read_pdf(pdf))
 
 
 # -- the PDF --------------------------------------------------------------------------------
@@ -302,41 +298,28 @@ def read_tag(element: DictionaryObject, reading: Reading) -> None:
 # -- the notebook ---------------------------------------------------------------------------
 
 
-def compare(
-    cells: list[Cell],
-    pages: dict[int, Page],
-    images: Images,
-    reading: Reading,
-    max_rows: int = 1000,
-) -> list[Loss]:
-    """What of the cells the PDF does not show.
-
-    Args:
-        cells: what the notebook shows.
-        pages: HTML of the markdown parts, by the identity of the part.
-        images: finds and measures the images.
-        reading: what the PDF shows.
-        max_rows: rows of a table that are expected; longer ones may be cut.
-    """
+def compare(document: Document, reading: Reading) -> list[Loss]:
+    """What of a document its PDF does not show."""
     found = list(reading.outside)
     at = 0
     figures = 0
     formulas: Counter[str] = Counter()
     rasters: Counter[tuple[int, int]] = Counter()
-    for cell in cells:
-        for part in cell.parts:
-            for kind, pieces in expected(part, pages, max_rows):
-                at, lost = seek(reading.text, pieces, at, kind)
-                lost = [text for text in lost if not reading.shows_in_margin(text)]
-                found += [Loss(cell.name, kind, text) for text in lost]
-            for size in pictures(part, pages, images):
+    for cell in document.cells:
+        for kind, pieces in expected(cell):
+            at, lost = seek(reading.text, pieces, at, kind)
+            lost = [text for text in lost if not reading.shows_in_margin(text)]
+            found += [Loss(cell.name, kind, text) for text in lost]
+        for node in walk(cell):
+            if isinstance(node, Figure):
                 figures += 1
-                if size:
-                    rasters[size] += 1
-                    if rasters[size] > reading.rasters[size]:
-                        text = f"{size[0]} x {size[1]} pixels"
+                if node.pixels:
+                    rasters[node.pixels] += 1
+                    if rasters[node.pixels] > reading.rasters[node.pixels]:
+                        text = f"{node.pixels[0]} x {node.pixels[1]} pixels"
                         found.append(Loss(cell.name, "an image", text))
-            for tex in formula_sources(part, pages):
+            elif isinstance(node, Formula) and not shows_nothing(node.tex):
+                tex = unified(node.tex)
                 formulas[tex] += 1
                 if reading.sees_formulas and formulas[tex] > reading.formulas[tex]:
                     found.append(Loss(cell.name, "a formula", tex))
@@ -427,117 +410,45 @@ def any_order(text: str, wanted: str, at: int) -> bool:
     return not Counter(printed) - near
 
 
-def expected(
-    part: Part, pages: dict[int, Page], max_rows: int
-) -> Iterator[tuple[str, list[str]]]:
-    """What a part shows: pieces of text in order, each list with what its pieces are."""
-    if isinstance(part, Code):
-        yield "a line of code", part.text.splitlines()
-    elif isinstance(part, Text):
-        yield "a line of output", TAG.sub("", part.text).splitlines()
-    elif isinstance(part, Note):
-        yield "a note", [part.text]
-    elif isinstance(part, Markdown):
-        yield from expected_html(pages[id(part)].html, pages[id(part)], max_rows)
-    elif isinstance(part, Html):
-        yield from expected_html(part.text, None, max_rows)
-
-
-def expected_html(
-    html: str, page: Page | None, max_rows: int
-) -> Iterator[tuple[str, list[str]]]:
-    """Text of HTML: running text piece by piece, tables cell by cell."""
-    soup = parsed(html)
-    for tag in soup.find_all([*INVISIBLE, *PLAYERS]):
-        tag.decompose()
-    for block in [*soup.children]:
-        if not isinstance(block, Tag):
-            yield "text", word_pieces([block], page)
-        elif tables := ([block] if block.name == "table" else block.find_all("table")):
-            for table in tables:
-                if not table.find_parent("table"):
-                    yield "a table cell", table_pieces(table, page, max_rows)
-                    table.extract()
-            if block.name != "table":
-                yield "text", word_pieces([block], page)
-        elif block.name == "pre":
-            text = block.get_text()
-            lines = (page.plain(text) if page else text).splitlines()
-            yield "a line of code", lines
+def expected(cell: PrintedCell) -> Iterator[tuple[str, list[str]]]:
+    """What a cell shows: pieces of text in order, each list with what its pieces are."""
+    todo: list[Node] = [*cell.blocks]
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, CodeBlock | TerminalText):
+            kind = "code" if isinstance(node, CodeBlock) else "output"
+            yield f"a line of {kind}", text_of(node).split("\n")
+        elif isinstance(node, Table):
+            yield "a table cell", [piece for part in node.cells for piece in word_pieces(part)]
+        elif isinstance(node, Note):
+            yield "a note", [node.text]
+        elif isinstance(node, Heading):
+            yield "a heading", word_pieces(node)
+        elif isinstance(node, Paragraph | Caption | Figure | UnsetFormula):
+            yield "text", word_pieces(node)
         else:
-            kind = "a heading" if re.fullmatch(r"h[1-6]", block.name) else "text"
-            yield kind, word_pieces([block], page)
+            todo = [*inside(node), *todo]
 
 
-def table_pieces(table: Tag, page: Page | None, max_rows: int) -> list[str]:
-    """Text of each cell of a table, and of its caption."""
-    rows = kept_rows(own_rows(table), max_rows)
-    cells = [*table.find_all("caption", recursive=False)]
-    cells += [cell for row in rows for cell in row_cells(row)]
-    return [piece for cell in cells for piece in word_pieces(cell.children, page)]
+def word_pieces(node: Node) -> list[str]:
+    """The text in a node between formulas, figures, and the borders of blocks."""
+    pieces = [""]
 
+    def gather(part: Node) -> None:
+        if isinstance(part, str):
+            pieces[-1] += part
+        elif isinstance(part, Formula | LineBreak | Figure | Note | UnsetFormula):
+            pieces.extend([text_of(part) if not isinstance(part, Formula) else "", ""])
+        else:
+            is_block = hasattr(part, "blocks") or isinstance(part, Paragraph | CodeBlock)
+            pieces.extend([""] if is_block else [])
+            if isinstance(part, CodeBlock):
+                pieces[-1] += text_of(part)
+            elif hasattr(part, "text"):
+                pieces[-1] += part.text
+            for inner in () if isinstance(part, CodeBlock) else inside(part):
+                gather(inner)
+            pieces.extend([""] if is_block else [])
 
-def word_pieces(nodes: Iterable, page: Page | None) -> list[str]:
-    """Text between formulas and block boundaries, in order."""
-    pieces: list[str] = [""]
-
-    def walk(node: object) -> None:
-        if isinstance(node, NavigableString):
-            if type(node) is NavigableString:
-                words = page.split(node) if page else [str(node)]
-                for word in words:
-                    if isinstance(word, str):
-                        pieces[-1] += word
-                    else:
-                        pieces.append("")
-            return
-        edge = node.name in BLOCKS or node.name in ("br", "img", "input", "q", "svg")
-        if edge:
-            pieces.append("")
-        if node.name != "svg":
-            for child in node.children:
-                walk(child)
-        if edge:
-            pieces.append("")
-
-    for node in nodes:
-        walk(node)
+    gather(node)
     return [piece for piece in pieces if normal(piece)]
-
-
-def pictures(
-    part: Part, pages: dict[int, Page], images: Images
-) -> Iterator[tuple[int, int] | None]:
-    """Pixel size of each image of a part that can be shown; None for drawings."""
-    sources: list[tuple[bytes | None, str]] = []
-    if isinstance(part, Picture):
-        sources = [(part.data, part.mime)]
-    elif isinstance(part, Markdown | Html):
-        page = pages.get(id(part)) if isinstance(part, Markdown) else None
-        attachments = part.attachments if isinstance(part, Markdown) else {}
-        html = page.html if page else part.text
-        if "<img" not in html.lower():
-            return
-        for tag in parsed(html).find_all("img"):
-            url = str(tag.get("src") or "")
-            try:
-                sources.append(images.find(page.plain(url) if page else url, attachments))
-            except ImageError:
-                continue
-    for data, mime in sources:
-        try:
-            placed = images.place(data, mime)
-        except ImageError:
-            continue
-        if placed.file.endswith((".svg", ".pdf")):
-            yield None
-        else:
-            with Image.open(images.folder / placed.file) as image:
-                yield image.size
-
-
-def formula_sources(part: Part, pages: dict[int, Page]) -> list[str]:
-    """TeX of each formula of a part."""
-    page = pages.get(id(part))
-    formulas = page.formulas if page else []
-    return [unified(formula.tex) for formula in formulas if not shows_nothing(formula.tex)]

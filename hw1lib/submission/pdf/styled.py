@@ -1,41 +1,37 @@
-"""Text that keeps its lines: highlighted source, terminal output with ANSI colours.
-
-A line is a list of runs, and a run is a string or [style, string]; styles are names that the
-template knows (token kinds of JupyterLab) or dicts with color, background, bold and so on.
-"""
+"""Text that keeps its lines: highlighted source, terminal output with ANSI colours."""
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ipython_pygments_lexers import IPythonLexer
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
-from pygments.token import Token, _TokenType
+from pygments.token import Token as Kind
+from pygments.token import _TokenType
 from pygments.util import ClassNotFound
 
+from hw1lib.submission.pdf.document import Line, Look, Span, Styled, Token
 from hw1lib.submission.pdf.glyphs import Glyphs
 
-Run = str | list
-Line = list[Run]
-
 KINDS = {
-    Token.Keyword: "keyword",
-    Token.Operator.Word: "keyword",
-    Token.Operator: "operator",
-    Token.Literal.Number: "number",
-    Token.Literal.String: "string",
-    Token.Comment: "comment",
-    Token.Comment.Preproc: "meta",
-    Token.Name.Builtin: "builtin",
-    Token.Name.Builtin.Pseudo: "pseudo",
-    Token.Name.Function: "def",
-    Token.Name.Class: "def",
-    Token.Name.Decorator: "meta",
-    Token.Name.Namespace: "name",
-    Token.Name.Tag: "keyword",
-    Token.Name.Attribute: "number",
-    Token.Punctuation: "punctuation",
-    Token.Error: "name",
+    Kind.Keyword: "keyword",
+    Kind.Operator.Word: "keyword",
+    Kind.Operator: "operator",
+    Kind.Literal.Number: "number",
+    Kind.Literal.String: "string",
+    Kind.Comment: "comment",
+    Kind.Comment.Preproc: "meta",
+    Kind.Name.Builtin: "builtin",
+    Kind.Name.Builtin.Pseudo: "pseudo",
+    Kind.Name.Function: "def",
+    Kind.Name.Class: "def",
+    Kind.Name.Decorator: "meta",
+    Kind.Name.Namespace: "name",
+    Kind.Name.Tag: "keyword",
+    Kind.Name.Attribute: "number",
+    Kind.Punctuation: "punctuation",
+    Kind.Error: "name",
 }
 # The sixteen ANSI colours as JupyterLab shows them.
 ANSI = [
@@ -43,10 +39,16 @@ ANSI = [
     "#282c36", "#b22b31", "#007427", "#b27d12", "#0065ca", "#a03196", "#258f8f", "#a1a6b2",
 ]  # fmt: skip
 ESCAPE = re.compile(r"\x1b\[([\d;:]*)m")
+#: Other control sequences: they move a cursor or name a window.
+CONTROL = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b[@-Z\\^_]"
+)
+ON = {1: "bold", 3: "italic", 4: "underline", 9: "strike"}
+OFF = {22: "bold", 23: "italic", 24: "underline", 29: "strike"}
 #: Longer words than this get break opportunities between their characters.
 LONGEST_WORD = 32
-#: Longer lines are set as several.
-LONGEST_LINE = 4000
+#: Longer lines are set as several: Typst sets a paragraph in more than linear time.
+LONGEST_LINE = 1000
 
 
 def lexer(language: str) -> Lexer | None:
@@ -63,14 +65,14 @@ def lexer(language: str) -> Lexer | None:
 
 def kind(token: _TokenType) -> str:
     """The template's name for a token's style, "" for plain text."""
-    while token is not Token:
+    while token is not Kind:
         if token in KINDS:
             return KINDS[token]
         token = token.parent
     return ""
 
 
-def source_lines(source: str, language: str, glyphs: Glyphs) -> list[Line]:
+def source_lines(source: str, language: str, glyphs: Glyphs) -> tuple[Line, ...]:
     """Source code, highlighted."""
     source = source.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").expandtabs(4)
     found = lexer(language)
@@ -80,41 +82,39 @@ def source_lines(source: str, language: str, glyphs: Glyphs) -> list[Line]:
     return to_lines(tokens, glyphs)
 
 
-def terminal_lines(text: str, glyphs: Glyphs) -> list[Line]:
+def terminal_lines(text: str, glyphs: Glyphs) -> tuple[Line, ...]:
     """Terminal output; escape sequences become colours."""
-    text = text.expandtabs(8)
-    return to_lines(ansi_runs(text) if "\x1b" in text else [("", text)], glyphs)
+    return to_lines(ansi_pieces(text.expandtabs(8)), glyphs)
 
 
-def to_lines(runs: Iterable[tuple[str | dict, str]], glyphs: Glyphs) -> list[Line]:
-    """Cut styled text into lines."""
-    lines: list[Line] = [[]]
-    for style, text in runs:
-        first, *rest = text.split("\n")
-        for index, piece in enumerate([first, *rest]):
+def to_lines(pieces: Iterable[tuple[str | Look, str]], glyphs: Glyphs) -> tuple[Line, ...]:
+    """Cut pieces of text, each with its style, into lines."""
+    lines: list[list[tuple[str | Look, str]]] = [[]]
+    for style, text in pieces:
+        for index, part in enumerate(text.split("\n")):
             if index:
                 lines.append([])
-            # Typst sets a paragraph in more than linear time; a long line wraps in any case.
-            for start in range(0, len(piece), LONGEST_LINE):
+            for start in range(0, len(part), LONGEST_LINE):
                 if start:
                     lines.append([])
-                part = piece[start : start + LONGEST_LINE]
-                lines[-1].append([style, part] if style else part)
-    return [shown_line(line, glyphs) for line in lines]
+                lines[-1].append((style, part[start : start + LONGEST_LINE]))
+    return tuple(to_line(line, glyphs) for line in lines)
 
 
-def shown_line(line: Line, glyphs: Glyphs) -> Line:
+def to_line(pieces: list[tuple[str | Look, str]], glyphs: Glyphs) -> Line:
     """A line with what no font has as code points, and with places to break long words."""
-    text = "".join(run if isinstance(run, str) else run[1] for run in line)
+    text = "".join(piece for _, piece in pieces)
     long_word = re.search(rf"\S{{{LONGEST_WORD + 1},}}", text)
-    out: Line = []
-    for run in line:
-        style, piece = ("", run) if isinstance(run, str) else run
-        piece = glyphs.shown(piece)
-        if long_word and not piece.isspace():
-            piece = "\u200b" + breakable(piece, 0)
-        out.append([style, piece] if style else piece)
-    return out
+    line: list[Span] = []
+    for style, piece in pieces:
+        shown = glyphs.shown(piece)
+        if long_word and not shown.isspace():
+            shown = "\u200b" + breakable(shown, 0)
+        if isinstance(style, Look):
+            line.append(Styled((shown,), style) if style != Look() else shown)
+        else:
+            line.append(Token(shown, style) if style else shown)
+    return tuple(line)
 
 
 def breakable(text: str, longest: int = LONGEST_WORD) -> str:
@@ -133,45 +133,38 @@ def breakable(text: str, longest: int = LONGEST_WORD) -> str:
     )
 
 
-def ansi_runs(text: str) -> list[tuple[dict | str, str]]:
+def ansi_pieces(text: str) -> list[tuple[Look, str]]:
     """Split text at its colour escapes (SGR: 16 colours, 256 colours and 24 bits)."""
-    runs: list[tuple[dict | str, str]] = []
-    style: dict = {}
-    at = 0
+    pieces, look, at = [], Look(), 0
     for match in ESCAPE.finditer(text):
-        if match.start() > at:
-            runs.append((dict(style), text[at : match.start()]))
+        pieces.append((look, text[at : match.start()]))
+        look = recolored(look, [int(n or 0) for n in re.split("[;:]", match[1])])
         at = match.end()
-        style = recolored(style, [int(n or 0) for n in re.split("[;:]", match[1])])
-    runs.append((dict(style), text[at:]))
-    return [(style, piece.replace("\x1b", "")) for style, piece in runs if piece]
+    pieces.append((look, text[at:]))
+    return [(look, piece.replace("\x1b", "")) for look, piece in pieces if piece]
 
 
-def recolored(style: dict, codes: list[int]) -> dict:
-    """The style after one escape sequence."""
-    style = dict(style)
+def recolored(look: Look, codes: list[int]) -> Look:
+    """The look after one escape sequence."""
     codes = codes[::-1]
     while codes:
         code = codes.pop()
         if code == 0:
-            style = {}
-        elif code in (1, 3, 4, 9):
-            style[{1: "bold", 3: "italic", 4: "underline", 9: "strike"}[code]] = True
-        elif code == 22:
-            style.pop("bold", None)
-        elif code in (23, 24, 29):
-            style.pop({23: "italic", 24: "underline", 29: "strike"}[code], None)
-        elif code in (38, 48):
-            value = extended(codes)
-            if value:
-                style["color" if code == 38 else "background"] = value
-        elif code in (39, 49):
-            style.pop("color" if code == 39 else "background", None)
-        elif 30 <= code <= 37 or 90 <= code <= 97:
-            style["color"] = ANSI[code - 30 if code < 90 else code - 82]
-        elif 40 <= code <= 47 or 100 <= code <= 107:
-            style["background"] = ANSI[code - 40 if code < 100 else code - 92]
-    return style
+            look = Look()
+        elif code in ON:
+            look = replace(look, **{ON[code]: True})
+        elif code in OFF:
+            look = replace(look, **{OFF[code]: False})
+        elif 30 <= code <= 49 or 90 <= code <= 107:
+            name = "color" if code < 40 or 90 <= code < 100 else "background"
+            low = code % 10 if code < 90 else code % 10 + 8
+            if code in (38, 48):
+                look = replace(look, **{name: extended(codes) or getattr(look, name)})
+            elif code in (39, 49):
+                look = replace(look, **{name: ""})
+            elif code % 10 < 8:
+                look = replace(look, **{name: ANSI[low]})
+    return look
 
 
 def extended(codes: list[int]) -> str | None:
@@ -191,3 +184,28 @@ def extended(codes: list[int]) -> str | None:
     number -= 16
     red, green, blue = steps[number // 36], steps[number // 6 % 6], steps[number % 6]
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def on_screen(text: str) -> list[str]:
+    """Lines as a terminal leaves them: \\r and \\b overwrite, cursor movements are dropped."""
+    lines = CONTROL.sub("", text).replace("\r\n", "\n").split("\n")
+    return [overwritten(line) if "\r" in line or "\b" in line else line for line in lines]
+
+
+def overwritten(line: str) -> str:
+    """What is left of a line after its carriage returns and backspaces."""
+    if "\x1b" in line:
+        return next((piece for piece in reversed(line.split("\r")) if piece), "").replace(
+            "\b", ""
+        )
+    shown: list[str] = []
+    at = 0
+    for char in line:
+        if char == "\r":
+            at = 0
+        elif char == "\b":
+            at = max(at - 1, 0)
+        else:
+            shown[at : at + 1] = [char]
+            at += 1
+    return "".join(shown)
