@@ -471,7 +471,7 @@ def test_a_cnn_that_is_not_good_enough_is_an_error_and_a_large_one_a_note(sample
         ({"W1": torch.ones(9, 8), "b1": torch.ones(8), "W2": torch.ones(8, 10)}, "(784, 128)"),
         ({name: tensor.double() for name, tensor in samples.weights().items()}, "float64"),
         ({"W2": torch.full((128, 10), float("nan"))}, "not finite"),
-        ({"extra": torch.zeros(1)}, "expected"),
+        ({"extra": torch.zeros(1)}, "leave out extra"),
         ({"b1": torch.zeros(5)}, "shape"),
     ],
     ids=["shapes", "float64", "nan", "extra", "misfit"],

@@ -20,11 +20,13 @@ import psutil
 import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import EpsImagePlugin, Image
 
 from hw1lib.submission.__main__ import main
 from hw1lib.submission.check import collect, inspection, pool
 from hw1lib.submission.check.pool import Bounds, check
 from hw1lib.submission.check.sandbox import Mnist
+from hw1lib.submission.pdf import TypstPDFExporter
 from tests.fixtures.notebooks import SVG, base64_of, picture
 from tests.fixtures.submissions import NAME, Sample
 
@@ -434,6 +436,31 @@ def test_nothing_outside_is_opened_and_nothing_is_started(sample, tmp_path, audi
     opened = {os.fsdecode(a[0]) for e, a in events if e == "open" and isinstance(a[0], str)}
     assert str(sample.ipynb) in opened, "the watch saw nothing"
     assert not (tmp_path / "was run").exists()
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg"])
+def test_postscript_that_is_called_an_image_starts_no_ghostscript(
+    sample, tmp_path, monkeypatch, kind
+):
+    started = tmp_path / "gs was started"
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "gs"
+    program.write_text(f"#!/bin/sh\ntouch '{started}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # looked for once, then kept
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    output = new_output("display_data", data={kind: base64_of(script)})
+    notebook = new_notebook(cells=[new_code_cell("1", outputs=[output], execution_count=1)])
+    sample.write(notebook)
+    sample.pdf.write_bytes(pdf_of(b""))
+    (submission,) = collect.collect([sample.folder])
+    assert [*inspection.inspect(submission, Mnist(None), tmp_path)]
+    TypstPDFExporter().from_notebook_node(notebook)
+    assert not started.exists()
+    with pytest.raises(OSError, match=r"."), Image.open(io.BytesIO(script)) as image:
+        image.load()
+    assert started.exists(), "Pillow would have started it"
 
 
 @pytest.mark.slow

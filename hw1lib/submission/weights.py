@@ -3,20 +3,32 @@
 import io
 import pickle
 import pickletools
+import re
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from hw1lib.assignment import WEIGHT_SHAPES
 from hw1lib.files import replacing
 
-NAMES = ("W1", "b1", "W2", "b2")
+NAMES = tuple(WEIGHT_SHAPES)  # W1, b1, W2, b2
 #: Bytes that no weights file exceeds; that of 784-128-10 has 0.4 million.
 LIMIT = 16_000_000
-_PICKLE_LIMIT, _ENTRIES = 100_000, 100  # a true one has 600 bytes, and four tensors
+_MOST_ENTRIES, _MOST_OPERATIONS = 100, 5000  # four tensors take 10 entries, 150 operations
 
-#: All that the pickle of a dict of tensors asks for, and the operations it is made of.
+#: Lines that save what is asked for, from four tensors and from a dict named weights.
+_SAVE = 'torch.save({"W1": W1, "b1": b1, "W2": W2, "b2": b2}, path)'
+_SAVE_FOUR = 'torch.save({name: weights[name] for name in ("W1", "b1", "W2", "b2")}, path)'
+_SAVE_EACH = "torch.save({name: %s for name, value in weights.items()}, path)"
+
+#: What torch.save writes into its archive; of the second group nothing is needed to read it.
+_READ = re.compile(r"[^/]+/(data\.pkl|version|byteorder|data/\d+)")
+_LEFT = re.compile(r"[^/]+/\.(data/serialization_id|format_version|storage_alignment)")
+#: All that the pickle of a dict of tensors asks for, and the operations it is made of, with
+#: those of the plain values that some save beside them.
 _GLOBALS = {"torch._utils _rebuild_tensor_v2", "collections OrderedDict"} | {
     f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int")
 }
@@ -24,7 +36,7 @@ _OPERATIONS = {
     *("PROTO", "EMPTY_DICT", "SETITEM", "SETITEMS", "MARK", "EMPTY_TUPLE", "TUPLE", "TUPLE1"),
     *("TUPLE2", "TUPLE3", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "BINUNICODE"),
     *("BININT", "BININT1", "BININT2", "LONG1", "NEWFALSE", "NEWTRUE", "GLOBAL", "REDUCE"),
-    *("BINPERSID", "STOP"),
+    *("BINPERSID", "STOP", "BINFLOAT", "NONE", "EMPTY_LIST", "APPEND", "APPENDS"),
 }
 
 
@@ -51,7 +63,7 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> Path:
 
     Source: HW1.ipynb, Q2.II.a.
     """
-    _check(weights, path)
+    _check(weights, str(path))
     plain = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
     content = io.BytesIO()
     torch.save(plain, content)
@@ -77,95 +89,160 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         W1 (D, H), b1 (H,), W2 (H, C), b2 (C,), float32, on the CPU wherever they were saved.
 
     Raises:
-        WeightsFileError: no such file, no weights file, or not these weights.
+        WeightsFileError: no such file, no weights file, or not these weights. The message says
+            what was found, what is wanted, and which line saves it.
     """
     try:
-        weights = torch.load(_audited(path), map_location="cpu", weights_only=True)
+        if not path.is_file() and path.exists():
+            raise WeightsFileError(f"{path}: is a folder or a device")
+        if (size := path.stat().st_size) > LIMIT:
+            raise WeightsFileError(f"{path}: has {size:,} bytes, and weights at most {LIMIT:,}")
+        return read_weights(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise WeightsFileError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise WeightsFileError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_weights(content: bytes, where: str) -> dict[str, Tensor]:
+    """Read the bytes of a weights file, as safely as `load_weights`.
+
+    Args:
+        content: at most LIMIT bytes.
+        where: how messages call the file.
+
+    Returns:
+        As `load_weights`, W1 (D, H), b1 (H,), W2 (H, C), b2 (C,), float32, on the CPU.
+
+    Raises:
+        WeightsFileError: no weights file, or not these weights.
+    """
+    try:
+        weights = torch.load(_audited(content, where), map_location="cpu", weights_only=True)
+    except WeightsFileError:
+        raise
     except Exception as error:  # whatever a broken byte leads zipfile and torch to
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if isinstance(error, pickle.UnpicklingError):
             reason = "its pickle is damaged"  # torch would advise to let the file run code
-        raise WeightsFileError(
-            f"{path} is no file that torch.save wrote of plain tensors ({reason[:300]}); "
-            "run the notebook again to write it anew"
-        ) from error
-    _check(weights, path)
+        raise _wrong(where, f"no whole file of torch.save ({reason[:200]})") from error
+    _check(weights, where)
     return {name: weights[name].detach() for name in NAMES}
 
 
-def _audited(path: Path) -> io.BytesIO:
+def _wrong(where: str, found: str, line: str = _SAVE) -> WeightsFileError:
+    return WeightsFileError(
+        f"{where}: found {found}; wanted are W1, b1, W2 and b2 as float32 tensors, saved by "
+        f"{line}"
+    )
+
+
+def _audited(content: bytes, where: str) -> io.BytesIO:
     """The archive packed anew, so that torch reads what was looked at and nothing else."""
-    if not path.is_file() and path.exists():
-        raise ValueError("it is a folder or a device")
-    if (size := path.stat().st_size) > LIMIT:
-        raise ValueError(f"{size:,} bytes, where weights have at most {LIMIT:,}")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            "no zip archive; cut short, or written by pickle.dump or an old torch?"
-        )
-    content = io.BytesIO()
-    with zipfile.ZipFile(path) as given, zipfile.ZipFile(content, "w") as audited:
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        if content[:1] == b"\x80":
+            raise _wrong(
+                where, "a plain pickle, as pickle.dump writes it", "torch.save(weights, path)"
+            )
+        raise _wrong(where, "no file of torch.save, or one cut short")
+    audited, seen = io.BytesIO(), set()
+    with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(audited, "w") as new:
         entries = given.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("its archive is compressed")
-        if sum(entry.file_size for entry in entries) > LIMIT or len(entries) > _ENTRIES:
-            raise ValueError("its archive holds too much")
+            raise _wrong(where, "a compressed archive")
+        if sum(entry.file_size for entry in entries) > LIMIT or len(entries) > _MOST_ENTRIES:
+            raise _wrong(where, f"an archive of too much: {len(entries):,} entries")
         for entry in entries:
+            name = entry.filename
+            if name in seen or not (_READ.fullmatch(name) or _LEFT.fullmatch(name)):
+                raise _wrong(
+                    where, f"an archive with {name[:60]!r}, which torch does not write"
+                )
+            seen.add(name)
             body = given.read(entry)  # compares the checksum
-            if entry.filename.endswith(".pkl"):
-                _audit(body)
-            audited.writestr(zipfile.ZipInfo(entry.filename), body)
-    if not entries:
-        raise ValueError("its archive is empty")
-    content.seek(0)
-    return content
+            if name.endswith("/data.pkl"):
+                _audit(body, where)
+            if _READ.fullmatch(name):
+                new.writestr(zipfile.ZipInfo(name), body)
+    audited.seek(0)
+    return audited
 
 
-def _audit(pickled: bytes) -> None:
+def _audit(pickled: bytes, where: str) -> None:
     """Refuse a pickle that could do more than list tensors, or take long over it."""
-    if len(pickled) > _PICKLE_LIMIT:
-        raise ValueError(f"its pickle has {len(pickled):,} bytes")
     tuples: set[int] = set()
+    names: list[str] = []
     last = ""
-    for operation, argument, _ in pickletools.genops(pickled):
+    for count, (operation, argument, _) in enumerate(pickletools.genops(pickled)):
         name = operation.name
-        if name not in _OPERATIONS:
-            raise ValueError(f"its pickle holds {name}, which plain tensors have no use for")
         if name == "PROTO" and argument != 2:
-            raise ValueError(f"its pickle is of protocol {argument}, and torch.save writes 2")
+            raise _wrong(
+                where, f"a pickle of protocol {argument}, not of 2", "torch.save(weights, path)"
+            )
         if name == "GLOBAL" and argument not in _GLOBALS:
-            raise ValueError(f"its pickle asks for {argument.replace(' ', '.')}")
+            raise _wrong(where, *_of_class(argument.replace(" ", ".")))
+        if name == "BINUNICODE":
+            names.append(argument)
+        if name not in _OPERATIONS or count > _MOST_OPERATIONS:
+            layers = [n for n in names if n.endswith(("weight", "bias"))]
+            if name == "BUILD" and layers:
+                raise _wrong(where, f"{_listed(layers)}: a state_dict of torch.nn")
+            raise _wrong(where, "more than tensors and numbers", _SAVE_FOUR)
         if name in ("BINPUT", "LONG_BINPUT"):
             if last.startswith("TUPLE"):
                 tuples.add(argument)
         elif name in ("BINGET", "LONG_BINGET") and argument in tuples:
             # Tuples of tuples, each used twice, take for ever to hash.
-            raise ValueError("its pickle uses a tuple twice")
+            raise _wrong(where, "a pickle that uses a tuple twice")
         else:
             last = name
 
 
-def _check(weights: object, path: Path) -> None:
+def _of_class(name: str) -> tuple[str, str]:
+    """What a file holds that asks for a class, and the line that saves it right."""
+    if name.startswith("numpy"):
+        return "numpy arrays", _SAVE_EACH % "torch.from_numpy(value).float()"
+    if name == "torch._utils._rebuild_parameter":
+        return "an nn.Parameter", _SAVE_EACH % "value.detach()"
+    return f"an object that needs {name[:80]!r}", _SAVE
+
+
+def _check(weights: object, where: str) -> None:
     """Raise WeightsFileError unless these are the weights of a network of two layers."""
-    if not isinstance(weights, dict) or set(weights) != set(NAMES):
-        found = type(weights).__name__
-        if isinstance(weights, dict):
-            found = ", ".join(sorted(str(name)[:20] for name in weights)) or "none"
-        raise WeightsFileError(
-            f"{path}: expected a dict of {', '.join(NAMES)}, found {found[:200]}"
-        )
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise _wrong(where, f"a {type(weights).__name__}, not a dict by name")
+    if set(weights) > set(NAMES):
+        more = _listed(name for name in weights if name not in NAMES)
+        raise _wrong(where, f"W1, b1, W2, b2 and {more}: leave out {more}", _SAVE_FOUR)
+    if set(weights) != set(NAMES):
+        raise _wrong(where, _listed(weights) or "an empty dict")
     for name, tensor in weights.items():
-        if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32:
-            found = getattr(tensor, "dtype", type(tensor).__name__)
-            raise WeightsFileError(f"{path}: {name}: expected float32, found {found}")
+        if not isinstance(tensor, Tensor):
+            raise _wrong(where, f"{name} as {type(tensor).__name__}")
+        if tensor.dtype != torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise _wrong(where, f"{name} as {kind}", _SAVE_EACH % "value.float()")
     shapes = {name: tuple(weights[name].shape) for name in NAMES}
-    W1, b1, W2, b2 = shapes.values()
-    if not (len(W1) == len(W2) == 2 and W1[1:] == b1 == W2[:1] and W2[1:] == b2):
-        raise WeightsFileError(f"{path}: these shapes do not make a network: {shapes}")
+    for turned in ((), ("W1",), ("W2",), ("W1", "W2"), None):
+        if turned is None:
+            raise _wrong(where, f"shapes that do not make a network: {shapes}")
+        if _fit(shapes | {name: shapes[name][::-1] for name in turned}):
+            break
+    if turned:
+        found = " and ".join(f"{name} of shape {shapes[name]}, transposed" for name in turned)
+        right = ", ".join(f'"{name}": weights["{name}"].T' for name in turned)
+        raise _wrong(where, found, f"torch.save(weights | {{{right}}}, path)")
     for name, tensor in weights.items():
         if 4 * tensor.numel() > LIMIT or 0 in tensor.shape:  # may repeat one stored number
-            raise WeightsFileError(f"{path}: {name} has the shape {shapes[name]}")
+            raise _wrong(where, f"{name} of shape {shapes[name]}")
         if not tensor.isfinite().all():
-            raise WeightsFileError(f"{path}: {name} holds values that are not finite")
+            raise _wrong(where, f"{name} with values that are not finite")
+
+
+def _fit(shapes: dict[str, tuple[int, ...]]) -> bool:
+    W1, b1, W2, b2 = (shapes[name] for name in NAMES)
+    return len(W1) == len(W2) == 2 and W1[1:] == b1 == W2[:1] and W2[1:] == b2
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(n[:40] if n.isidentifier() else repr(n[:40]) for n in names)[:200]
