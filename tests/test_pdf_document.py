@@ -19,7 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from traitlets.config import Config
 
-from hw1lib.submission.pdf import TypstPDFExporter
+from hw1lib.submission.pdf import PrintError, TypstPDFExporter
 from tests.fixtures.notebooks import (
     Printed,
     base64_of,
@@ -262,3 +262,38 @@ async def ask_server(root: Path, address: str):
     finally:
         server.stop()
         ServerApp.clear_instance()
+
+
+def test_a_figure_stays_on_the_page_of_its_short_code():
+    for lines in range(40, 64, 6):
+        plot = rich(png=base64_of(picture(500, 300)))
+        cells = code("\n".join(["x"] * lines)), code("first\n" * 6 + "plot()", plot)
+        page = export(*cells)
+        (where,) = [
+            i for i, p in enumerate(page.document) if any(o.type == 3 for o in p.get_objects())
+        ]
+        assert "plot()" in page.pages[where]
+
+
+def test_what_stands_for_a_formula_on_its_own_line_is_in_the_middle():
+    page = export(markdown("words\n\n$$\\nosuch$$\n\nmore"))
+    box = page.find("\\nosuch")
+    assert 200 < box.left < page.width() / 2
+
+
+def test_strict_refuses_with_cell_reason_and_what_to_do():
+    with pytest.raises(PrintError, match=r"(?s)cell 1: the formula .*nosuch.*without --Typst"):
+        export(markdown("$\\nosuch$"), strict=True)
+
+
+@pytest.mark.slow
+def test_the_command_line_refuses_in_strict_mode_without_a_traceback(tmp_path):
+    nbformat.write(notebook(markdown("$\\nosuch$")), tmp_path / "n.ipynb")
+    target = ["--to", "hw1lib.submission.pdf.TypstPDFExporter"]
+    command = [sys.executable, "-m", "nbconvert", *target, "--TypstPDFExporter.strict=True"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "n.ipynb")], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert b"nosuch" in done.stderr
+    assert b"Traceback" not in done.stderr
