@@ -203,6 +203,11 @@ def test_deep_nesting_of_html_is_flattened(opening):
     assert export(code("x", rich(text_html=opening * 1500 + "deep"))).shows("deep")
 
 
+@pytest.mark.parametrize("opening", ["<div>", "<ul><li>"])
+def test_html_nested_beyond_all_measure_is_shown_as_its_words(opening):
+    assert export(code("x", rich(text_html=opening * 50_000 + "deep"))).shows("deep")
+
+
 @pytest.mark.parametrize("opening", ["> ", "- ", "[", "**", "<div>"])
 def test_deep_nesting_of_markdown_is_flattened(opening):
     assert export(markdown(opening * 700 + "deep")).shows("deep")

@@ -3,6 +3,7 @@
 Text stays data all the way: no part of it is ever read as Typst.
 """
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -83,6 +84,9 @@ SVG_NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 #: Nesting beyond this is set flat: Typst and paper both run out of room.
 DEEPEST = 24
+#: Deeper HTML is shown as its words: to parse it takes time that grows with the square.
+DEEPEST_PARSED = 2000
+NESTING = re.compile(r"<(/?)(?:div|section|article|ul|ol|dl|table|blockquote|form)\b", re.I)
 #: Taller images than this, in points, stand on lines of their own.
 TALLEST_INLINE = 30
 
@@ -118,6 +122,9 @@ def to_blocks(
         page: where the HTML comes from markdown, the page that has its formulas.
         attachments: of the cell, by name and MIME type.
     """
+    steps = (-1 if match[1] else 1 for match in NESTING.finditer(html))
+    if max(itertools.accumulate(steps), default=0) > DEEPEST_PARSED:
+        html = re.sub(r"<[^>]*>", " ", html)
     tree = LexborHTMLParser(html)
     converter = _Converter(context, page, attachments or {}, tree)
     return tuple(converter.flow(children(tree.body or tree.root)))
