@@ -262,13 +262,13 @@ def test_a_colour_of_css_is_written_in_hexadecimal(written, color):
 )
 def test_a_player_leaves_a_note_of_where_it_leads(blocks, tag):
     lives = "lives in the notebook only."
-    assert blocks(f"<{tag} src='f.x'></{tag}>") == [Note(f"A {tag} element (f.x) {lives}")]
-    assert blocks(f"<{tag} data='f.x'></{tag}>") == [Note(f"A {tag} element (f.x) {lives}")]
+    assert blocks(f"<{tag} src='f.x'></{tag}>") == [Note(f"The {tag} element (f.x) {lives}")]
+    assert blocks(f"<{tag} data='f.x'></{tag}>") == [Note(f"The {tag} element (f.x) {lives}")]
     assert len(blocks.noted) == 1
-    assert blocks(f"<{tag} src='data:,x'></{tag}>") == [Note(f"A {tag} element {lives}")]
+    assert blocks(f"<{tag} src='data:,x'></{tag}>") == [Note(f"The {tag} element {lives}")]
     if tag not in ("embed", "iframe"):  # in these a browser has no content
         inner = blocks(f"<{tag}><source src='f.x'>words</{tag}>")
-        assert inner == [para("words"), Note(f"A {tag} element (f.x) {lives}")]
+        assert inner == [para("words"), Note(f"The {tag} element (f.x) {lives}")]
 
 
 def test_an_image_has_its_size_text_and_title(blocks):

@@ -154,7 +154,7 @@ class _Reader:
                 points = " ".join(sorted(f"U+{ord(char):04X}" for char in lacking))
                 self.note(
                     f"no font has a glyph for {points}; the code point is printed.",
-                    "Install a font that has it, as Noto.",
+                    "Install a font that has it, for example Noto.",
                 )
             printed.append(PrintedCell(self.name, tuple(blocks)))
         return tuple(printed)

@@ -396,8 +396,8 @@ class _Converter:
         source = attribute(tag, "src") or attribute(tag, "data")
         source = source or (attribute(inner, "src") if inner else "")
         name = f" ({source})" if source and not source.startswith("data:") else ""
-        text = f"A {tag.tag} element{name} lives in the notebook only."
-        self.context.note(shortened(text, 200), "Show a picture of it beside it.")
+        text = f"The {tag.tag} element{name} lives in the notebook only."
+        self.context.note(shortened(f"the{text[3:]}", 200), "Show a picture of it beside it.")
         return [*self.inlines(tag), Note(self.text(text))]
 
     # -- CSS ------------------------------------------------------------------------------
