@@ -23,9 +23,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import EpsImagePlugin, Image
 
 from hw1lib.submission.__main__ import main
-from hw1lib.submission.check import collect, inspection, pool
-from hw1lib.submission.check.pool import Bounds, check
-from hw1lib.submission.check.sandbox import Mnist
+from hw1lib.submission.check import collect, inspection, sandbox
+from hw1lib.submission.check.collect import Mnist
+from hw1lib.submission.check.sandbox import Bounds, check
 from hw1lib.submission.pdf import TypstPDFExporter
 from tests.fixtures.notebooks import SVG, base64_of, picture
 from tests.fixtures.submissions import NAME, Sample
@@ -168,7 +168,7 @@ def test_the_clock_ends_a_check_too(sample):
 
 @pytest.mark.slow
 def test_children_that_start_from_nothing_do_the_same(sample, monkeypatch):
-    monkeypatch.setattr(pool, "START_METHOD", "spawn")  # as on a Mac
+    monkeypatch.setattr(sandbox, "START_METHOD", "spawn")  # as on a Mac
     sample.write(new_notebook(cells=[new_code_cell("1")]))
     sample.pdf.write_bytes(pdf_of(b""))
     text = said(sample)

@@ -1,18 +1,17 @@
 """The check's parts by themselves: findings as they are shown, sections, curves."""
 
+import csv
+import io
 import json
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from hw1lib.assignment import Question
 from hw1lib.submission import executed
-from hw1lib.submission.check import answers, findings
-from hw1lib.submission.check.answers import Section
+from hw1lib.submission.check import answers, findings, report
 from hw1lib.submission.check.collect import NothingToCheckError, collect
 from hw1lib.submission.check.drawings import Drawing, Panel, read_drawing
 from hw1lib.submission.check.findings import Finding, Report
-from hw1lib.submission.check.forbidden import Offence, names_bound, offences, offences_in_cell
 
 # Findings. -----------------------------------------------------------------------------------
 
@@ -59,14 +58,14 @@ def test_the_gravest_findings_come_first_in_the_order_they_were_found():
     given = [
         Finding(level, kind, "x") for kind in "ab" for level in ("note", "error", "warning")
     ]
-    report = Report("x", [], given)
-    report.settle()
-    assert [(f.level, f.kind) for f in report.findings] == [
+    assert [(f.level, f.kind) for f in findings.by_gravity(given)] == [
         (level, kind) for level in ("error", "warning", "note") for kind in "ab"
     ]
 
 
-FACTS = {
+NAME = "HW1_123456782_987654324"
+WHY = "there is no .pdf file; beside it lies HW1.zip, which has to be unpacked"
+METRICS = {
     "mnist_test_accuracy": 0.87,
     "mnist_test_accuracy_measured": 0.8701,
     "cnn_test_accuracy": 0.7,
@@ -89,60 +88,83 @@ FACTS = {
     ],
 )
 def test_headline_is_the_verdict_and_the_counts(given, line):
-    report = Report("HW1", [], [Finding(*f, "x") for f in given], seconds=1.26)
-    assert findings.headline(report) == line
+    given_report = Report("HW1", [], [Finding(*f, "x") for f in given], seconds=1.26)
+    assert report.headline(given_report) == line
 
 
 def test_screen_shows_verdict_figures_and_findings():
-    report = Report("HW1", [], [Finding("error", "run", "word " * 20, "cell 1")], dict(FACTS))
-    assert list(findings.screen(report, width=50)) == [
+    given = Report("HW1", [], [Finding("error", "run", "word " * 20, "cell 1")], dict(METRICS))
+    assert list(report.screen(given, width=50)) == [
         "HW1: NOT fine to hand in (1 error); checked in 0.0 s",
         "  MNIST 87.00% stated, 87.01% with the .pkl, CNN 70.00%, 91,587 parameters",
         "  error    cell 1: word word word word word word",
         "           word word word word word word word word",
         "           word word word word word word.",
     ]
-    del report.facts["mnist_test_accuracy_measured"]
-    assert "87.00% stated, not measured with" in list(findings.screen(report))[1]
+    del given.metrics["mnist_test_accuracy_measured"]
+    assert "87.00% stated, not measured with" in list(report.screen(given))[1]
 
 
-@pytest.mark.parametrize(
-    ("lines", "shown"),
-    [(3, 3), (2, 2), (1, 1), (0, 1)],  # the first is shown whatever its length
-)
-def test_screen_says_how_many_findings_it_leaves_out(monkeypatch, lines, shown):
-    monkeypatch.setattr(findings, "_SCREEN", lines)
-    report = Report("x", [], [Finding("error", "run", f"number {n}") for n in range(3)])
-    _, *found = findings.screen(report)
-    more = [f"  and {3 - shown} more: --json shows all"] * (shown < 3)
-    assert found == [*(f"  error    number {n}." for n in range(shown)), *more]
+def test_a_table_shows_each_reason_within_the_screen_or_whole_on_its_line():
+    fine = Report("HW1_1", [], [Finding("note", "run", "n")], METRICS)
+    long = Report("N" * 50, [], [Finding("warning", "run", "w"), Finding("error", "run", WHY)])
+    narrow = list(report.table([fine, long], width=80))
+    assert max(map(len, narrow)) <= 80
+    assert WHY in " ".join(line[51:].strip() for line in narrow)
+    head, first, second, sums = report.table([fine, long], width=None)
+    assert head.split() == ["submission", "verdict", "MNIST", "CNN", "reason"]
+    assert first.split() == ["HW1_1", "fine", "87.00%", "70.00%"]
+    assert second.split(maxsplit=2) == ["N" * 50, "errors", WHY]
+    assert sums == "2 submissions: 1 fine, 1 errors"
 
 
-def test_table_has_a_line_a_submission_and_the_sums():
-    fine = Report("HW1_1", [], [Finding("note", "run", "n")], FACTS)
-    long = Report("N" * 50, [], [Finding("warning", "run", "w"), Finding("error", "run", "e")])
-    draft = Report("d", [], [Finding("error", findings.STAND_IN, "s")])
-    assert list(findings.table([fine, long, draft], width=200)) == [
-        f"{'submission':40}  verdict  MNIST   CNN     parameters  first finding",
-        f"{'HW1_1':40}  fine     87.00%  70.00%  91,587",
-        f"{'N' * 40}  errors   {'':6}  {'':6}  {'':10}  e.",
-        f"{'d':40}  draft    {'':6}  {'':6}  {'':10}  s.",
-        "3 submissions: 1 fine, 1 draft, 1 errors",
+def test_below_a_table_stand_the_findings_that_many_share():
+    def lacking(number):
+        what = f"line {number} uses torch.nn, which question 2 forbids"
+        return Report(f"s{number}", [], [Finding("error", "forbidden", what)])
+
+    lines = list(report.table([lacking(n) for n in range(3)] + [Report("x", [])]))
+    assert lines[-2:] == [
+        "Most frequent:",
+        "     3 x error    line 0 uses torch.nn, which question 2 forbids",
     ]
-    narrow = list(findings.table([long], width=1))
-    assert max(map(len, narrow)) == 60
+
+
+def test_findings_that_differ_in_their_place_alone_are_one():
+    found = [Finding("error", "run", "was not run", f"cell {n}", "Run it") for n in (1, 2)]
+    assert [str(f) for f in report.grouped([*found, Finding("note", "a", "b")])] == [
+        "cell 1, cell 2: was not run. Run it.",
+        "b.",
+    ]
+
+
+def test_a_spreadsheet_has_a_row_each_and_no_formula():
+    given = [
+        Report(
+            "=cmd()", ["a/HW1_123456782_987654324.pdf"], [Finding("error", "x", "=1")], METRICS
+        ),
+        Report("b", []),
+    ]
+    head, first, second = csv.reader(io.StringIO(report.as_csv(given)))
+    row = dict(zip(head, first, strict=True))
+    assert (row["submission"], row["reason"]) == ("'=cmd()", "'=1")
+    assert (row["id1"], row["id2"]) == ("123456782", "987654324")
+    assert (row["verdict"], row["errors"], row["warnings"]) == ("errors", "1", "0")
+    assert (row["mnist_stated"], row["mnist_measured"]) == ("0.87", "0.8701")
+    assert (row["cnn_stated"], row["cnn_parameters"]) == ("0.7", "91587")
+    assert second[:4] == ["b", "", "", "fine"]
 
 
 def test_json_is_everything():
-    report = Report("HW1", ["a.pdf"], [Finding("error", "run", "w")], {"cnn_parameters": 3})
-    assert json.loads(json.dumps(report.as_json())) == {
+    given = Report("HW1", ["a.pdf"], [Finding("error", "run", "w")], {"cnn_parameters": 3})
+    assert json.loads(json.dumps(given.as_json())) == {
         "verdict": "errors",
         "name": "HW1",
         "files": ["a.pdf"],
         "findings": [
             {"level": "error", "kind": "run", "what": "w", "where": "", "fix": ""},
         ],
-        "facts": {"cnn_parameters": 3},
+        "metrics": {"cnn_parameters": 3},
         "seconds": 0.0,
     }
 
@@ -210,104 +232,6 @@ def test_code_counts_if_it_was_run_and_its_markdown_is_prose():
     assert (section.pictures, section.drawings) == (2, [])
 
 
-# Curves. -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "split", "named"),
-    [
-        ("train", "train", True),
-        ("lr 1, Training", "train", True),
-        ("validation", "val", True),
-        ("val accuracy", "val", True),
-        ("value", "val", False),
-        ("constrain", "train", False),
-        ("test", "train", False),
-    ],
-)
-def test_a_legend_names_a_split_by_a_word_of_its_own(text, split, named):
-    assert answers._names(text, split) == named
-
-
-def panel(lines, *legend, labels=("epoch", "loss")):
-    return Panel(labels=list(labels), lines=lines, legend=list(legend))
-
-
-@pytest.mark.parametrize(
-    ("panels", "count"),
-    [
-        ([panel(2, "train", "test")], 1),
-        ([panel(1, "train", "test")], 0),  # the one line may be the other's
-        ([panel(3, "a train", "b train", "a test")], 2),
-        ([panel(2, "a train", "b train", "kept epoch")], 2),
-        ([panel(2), panel(2, "train", "test", labels=("epoch", "accuracy"))], 1),
-        ([panel(2, "train", "test", labels=("Epochs", "Loss (nats)"))], 1),
-        ([panel(2, "train", "test", labels=("steps", "loss"))], 0),
-        ([panel(2, "train", "test", labels=("epoch", "accuracy"))], 0),
-        ([panel(2, "train", "test"), panel(4, "a train", "b train", "a test")], 2),
-        ([], 0),
-    ],
-)
-def test_curves_are_counted_in_the_panel_that_has_most(panels, count):
-    drawing = Drawing(panels={str(i): panel for i, panel in enumerate(panels)})
-    assert answers._curves([drawing, Drawing()], "loss", "train") == count
-
-
-def test_every_figure_that_lacks_is_named():
-    asked = Question(curves=("val",), trainings=2, figures=("filters",), photos=True)
-    assert list(answers._lacking(asked, Section("cell 1"))) == [
-        "loss on val of 2 runs against epochs",
-        "accuracy on val of 2 runs against epochs",
-        "the filters",
-        "a photo",
-    ]
-    shown = Section("cell 1", drawings=[Drawing(texts=["The", "Filters"], photos=1)])
-    assert list(answers._lacking(Question(figures=("filters",), photos=True), shown)) == []
-
-
-def test_pixels_that_may_show_it_make_a_warning_of_the_error():
-    asked = Question(photos=True)
-    (error,) = answers._plots(asked, Section("cell 1"), "Q, cell 1")
-    assert (error.level, error.kind) == ("error", "plots")
-    (warning,) = answers._plots(asked, Section("cell 1", pictures=3), "Q, cell 1")
-    assert (warning.level, warning.kind) == ("warning", "plots")
-    assert str(warning) == (
-        "Q, cell 1: of its figures 3 cannot be read; look whether they show a photo. "
-        "Figures of hw1lib.plots can be read."
-    )
-
-
-@pytest.mark.parametrize(
-    ("asked", "section", "whats"),
-    [
-        (Question(words=3), Section("c", prose=["one two", "three"]), []),
-        (Question(words=4), Section("c", prose=["one two", "three"]), ["in words has only 3"]),
-        (Question(), Section("c", prose=[" \n"]), ["there is no answer"]),
-        (Question(), Section("c", code=[("c", "x")]), []),
-        (Question(formula=True), Section("c", prose=["$x$"]), ["has no formula"]),
-        (Question(formula=True), Section("c", prose=["\\begin{align}"]), []),
-        (Question(formula=True), Section("c", prose=["\\[x\\]"]), []),
-        (Question(defines=("f",)), Section("c", code=[("c", "  def f(x): ...")]), []),
-        (Question(defines=("f",)), Section("c", prose=["x"], shown=[("c", "class f:")]), []),
-        (
-            Question(defines=("f",)),
-            Section("c", code=[("c", "def fg(): f()")]),
-            ["code of f is not"],
-        ),
-    ],
-)
-def test_an_answer_lacks_what_was_asked_for_and_is_not_there(asked, section, whats):
-    found = [str(finding) for finding in answers._answer("Q1.I", asked, section)]
-    assert len(found) == len(whats)
-    for finding, what in zip(found, whats, strict=True):
-        assert what in finding
-        assert finding.startswith("Q1.I, c: ")
-
-
-def test_the_question_that_is_answered_by_its_parts_may_be_empty():
-    assert list(answers._answer("Q3.II", Question(), Section("c"))) == []
-
-
 # Drawings. ------------------------------------------------------------------------------------
 
 
@@ -340,7 +264,7 @@ def test_folders_are_looked_into_eight_deep_and_the_next_is_named(tmp_path):
     *seen, closed = collect([tmp_path])
     names = ["/".join(f"f{n}" for n in range(1, depth + 1)) for depth in range(1, 10)]
     assert [found.name for found in seen] == names[:8]
-    assert (closed.name, closed.files, closed.closed) == (names[8], (), (folder,))
+    assert (closed.name, closed.files, closed.closed) == (names[8], (), folder)
 
 
 def test_a_folder_that_cannot_be_opened_is_named_by_its_path(tmp_path, monkeypatch):
@@ -349,66 +273,27 @@ def test_a_folder_that_cannot_be_opened_is_named_by_its_path(tmp_path, monkeypat
 
     monkeypatch.setattr("os.scandir", refuse)
     (found,) = collect([tmp_path])
-    assert (found.name, found.files, found.closed) == (str(tmp_path), (), (tmp_path,))
+    assert (found.name, found.files, found.closed) == (str(tmp_path), (), tmp_path)
 
 
-def test_what_is_not_there_or_none_of_ours_is_an_error(tmp_path):
-    for path, why in [
-        (tmp_path, "holds no"),
-        (tmp_path / "x.pkl", "there is no file"),
-        (tmp_path / "x.txt", "is no .ipynb"),
-    ]:
-        with pytest.raises(NothingToCheckError, match=why):
-            collect([path])
+def test_a_path_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(NothingToCheckError, match="there is no file or folder"):
+        collect([tmp_path / "x.pkl"])
 
 
-# What question 2 may not use. ----------------------------------------------------------------
-
-
-def test_offences_come_by_line_and_say_what_they_are_sure_of():
-    source = "x = eval('1')\ny = torch.nn\nz = a.getattr\nw = 1"
-    assert offences(source) == [
-        Offence(1, "eval", False),
-        Offence(2, "nn"),
-        Offence(3, "getattr", False),
-    ]
-    assert str(Offence(3, "nn")) == "3: nn"
-
-
-@pytest.mark.parametrize(
-    ("source", "named"),
-    [
-        ("from . import x", ["a relative import"]),
-        ("import numpy", ["numpy"]),
-        ("from torch import Tensor, nn", ["torch.nn"]),
-        ("from torch import *", ["torch.*"]),
-        ("from numpy import array", ["numpy"]),
-        ("import torch, math, hw1lib.vgg", ["hw1lib.vgg"]),
-    ],
-)
-def test_a_module_on_the_path_imports_little_else_than_torch(source, named):
-    assert [offence.name for offence in offences(source)] == named
-
-
-@pytest.mark.parametrize(
-    ("call", "found"),
-    [
-        ("loss.backward()", 1),
-        ("loss.backward(g)", 1),
-        ("loss.backward(retain_graph=True)", 1),
-        ("net.backward(x, y)", 0),
-        ("net.backward(x, y_hat=y)", 0),
-        ("net.backward(**batch)", 0),
-        ("backward()", 0),
-    ],
-)
-def test_backward_is_autograd_s_unless_it_is_given_what_ours_takes(call, found):
-    assert [offence.name for offence in offences_in_cell(call)] == ["backward()"] * found
-
-
-def test_names_are_followed_under_the_name_they_are_bound_to():
-    assert names_bound("import numpy as np, torch.nn, torch.nn as layers, sklearn") == {
-        "layers",
-        "sklearn",
+def test_every_folder_and_loose_file_has_a_row(tmp_path):
+    for name in ("a/HW1_1.ipynb", "a/data/x.npy", "b/HW1.zip", "c/deep/HW1.docx", "d/x.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "HW1_2.zip").touch()
+    found = {each.name: (len(each.files), each.others) for each in collect([tmp_path])}
+    assert found == {
+        "HW1_2.zip": (0, ("HW1_2.zip",)),
+        "a": (1, ()),
+        "b": (0, ("HW1.zip",)),
+        "c": (0, ("deep",)),
+        "d": (0, ("x.txt",)),
+        "empty": (0, ()),
     }
-    assert names_bound("from torch import nn as n, Tensor\nfrom . import y") == {"n", "y"}
+    assert [each.name for each in collect([tmp_path / "b", tmp_path / "a"])] == ["b", "HW1_1"]

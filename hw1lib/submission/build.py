@@ -413,8 +413,9 @@ def _warn_of_ids(ids: tuple[str, ...]) -> None:
 
 def _say_verdict(files: list[Path], sources: list[Source], *, draft: bool) -> None:
     """Check the files as a grader does; what is found is said, and undoes nothing."""
-    from hw1lib.submission.check.findings import screen
-    from hw1lib.submission.check.pool import Mnist, check
+    from hw1lib.submission.check.collect import Mnist
+    from hw1lib.submission.check.report import screen
+    from hw1lib.submission.check.sandbox import check
 
     (source,) = (source for source in sources if source.name == "mnist")
     mnist = Mnist(None, source.detail) if source.stand_in else Mnist(source.path)

@@ -77,6 +77,7 @@ TESTS = {
     "submission.check.forbidden": f"forbidden_api {CHECK}",
     "submission.check.inspection": CHECK,
     "submission.check.notebook": CHECK,
+    "submission.check.report": CHECK,
     "submission.check.weights": CHECK,
 }
 OTHER = {

@@ -1,7 +1,7 @@
 """Whether every question has an answer, and every plot that is asked for."""
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,13 +11,7 @@ from nbformat import NotebookNode
 from hw1lib.assignment import QUESTIONS, Question
 from hw1lib.submission.check.drawings import Drawing, DrawingError, read_drawing
 from hw1lib.submission.check.findings import Finding
-from hw1lib.submission.check.forbidden import (
-    Offence,
-    UnreadableError,
-    names_bound,
-    offences,
-    offences_in_cell,
-)
+from hw1lib.submission.check.forbidden import Offence, Reader, UnreadableError, offences
 from hw1lib.submission.check.notebook import cell_name
 from hw1lib.submission.executed import is_run
 from hw1lib.submission.pdf.cells import IMAGES
@@ -219,23 +213,24 @@ def _words(drawing: Drawing) -> str:
 
 def q2_uses_tensors_alone(notebook: NotebookNode) -> Iterator[Finding]:
     """No forbidden API in the cells of question 2, nor in the source that they show."""
-    bound: set[str] = set()
+    reader = Reader()
     for name, section in sections(notebook):
         for where, source in section.code:
             if name.startswith(_Q2):
-                yield from _offending(where, offences_in_cell, source, bound)
-            with suppress(UnreadableError):
-                bound |= names_bound(source)
+                yield from _offending(where, reader.read, source)
+            else:
+                with suppress(UnreadableError):
+                    reader.learn(source)
         if name.startswith(_Q2):
             for where, source in section.shown:
-                yield from _offending(f"source shown by {where}", offences, source, ())
+                yield from _offending(f"source shown by {where}", offences, source)
 
 
 def _offending(
-    where: str, scan: Callable[..., list[Offence]], source: str, bound: Collection[str]
+    where: str, scan: Callable[[str], list[Offence]], source: str
 ) -> Iterator[Finding]:
     try:
-        found = scan(source, bound)
+        found = scan(source)
     except UnreadableError as error:
         what = f"its code is not checked: {error}"
         yield Finding("warning", "forbidden", what, where, "Look at it by hand")

@@ -1,16 +1,19 @@
-"""Which files make up which submission, and how a stranger's file is read."""
+"""What belongs to which submission, and how a stranger's file is read."""
 
 import errno
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 #: Kinds of file, by their extension, and the bytes that none of them exceeds. A real set has
 #: 4 MB, 3 MB and 0.4 MB.
 LIMITS = {".ipynb": 64_000_000, ".pdf": 64_000_000, ".pkl": 16_000_000}
+
+#: What students hand in by mistake: it is named wherever it lies.
+PACKED = (".zip", ".rar", ".7z", ".tar", ".tgz", ".docx", ".doc", ".odt")
 
 _DEEPEST = 8  # folders below the one that is named
 
@@ -20,7 +23,15 @@ class RefusedError(ValueError):
 
 
 class NothingToCheckError(ValueError):
-    """A path that is not there, or a folder without any submission."""
+    """A path that is not there."""
+
+
+@dataclass(frozen=True)
+class Mnist:
+    """Folder of the real MNIST, or None and why it is not there."""
+
+    folder: Path | None
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,83 +41,93 @@ class Submission:
     Attributes:
         name: of the folder, or of the files without their extension.
         files: paths; the extension of each is one of LIMITS.
-        closed: folders not looked into: links, those too deep, and those that are locked.
+        others: names of what lies beside them and is no file of ours.
+        closed: the folder that was not looked into: a link, too deep, or locked.
     """
 
     name: str
-    files: tuple[Path, ...]
-    closed: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
+    others: tuple[str, ...] = ()
+    closed: Path | None = None
+
+    @property
+    def packed(self) -> list[str]:
+        """Archives and documents among the others."""
+        return [name for name in self.others if name.lower().endswith(PACKED)]
 
     def of(self, kind: str) -> list[Path]:
-        """The files with an extension, in lower case."""
+        """The files with an extension, which may be written in capitals."""
         return [path for path in self.files if _kind(path) == kind]
 
 
 def collect(paths: Sequence[Path]) -> list[Submission]:
-    """Sort files, and what is in folders, into submissions.
+    """Sort files, and what is in folders, into submissions; nothing is left out.
 
     Files that are named together, or lie in one folder, are one submission if there is at most
-    one of each kind; else those with the same name are. Links to folders are not followed.
+    one of each kind; else those with the same name are. A folder without any file of ours is
+    one too, and so is each other file that lies beside such folders: what a student handed in
+    wrongly has its row. Links to folders are not followed.
 
     Raises:
-        NothingToCheckError: a path is not there, or there is nothing of ours in it.
+        NothingToCheckError: a path is not there.
     """
     found: list[Submission] = []
-    named: list[Path] = []
+    files: list[Path] = []
     for path in paths:
-        if path.is_dir() and path.is_symlink():
-            found.append(Submission(str(path), (), (path,)))
-        elif path.is_dir():
-            inside = list(_below(path))
-            if not inside:
-                raise NothingToCheckError(
-                    f"{path} holds no .ipynb, .pdf or .pkl file: name the three files, or "
-                    "the folder they are in"
-                )
-            found += inside
-        elif _kind(path) not in LIMITS:
-            raise NothingToCheckError(f"{path} is no .ipynb, .pdf or .pkl file")
-        elif not os.path.lexists(path):
-            raise NothingToCheckError(f"there is no file {path}")
+        if not os.path.lexists(path):
+            raise NothingToCheckError(f"there is no file or folder {path}")
+        if path.is_dir():
+            found += _in_folder(path, path)
+        elif _kind(path) in LIMITS:
+            files.append(path)
         else:
-            named.append(path)
-    return [*_grouped(dict.fromkeys(named)), *found]
+            found.append(Submission(path.name, (), (path.name,)))
+    return [*_grouped(dict.fromkeys(files)), *found]
 
 
-def _below(top: Path) -> Iterator[Submission]:
-    todo = [top]
-    while todo:
-        folder = todo.pop()
-        name = str(folder.relative_to(top)) if folder != top else ""
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            entries = None
-        if entries is None or len(folder.parts) - len(top.parts) > _DEEPEST:
-            yield Submission(name or str(top), (), (folder,))
-            continue
-        entries = [e for e in entries if e.name[0] != "." and e.name != "__MACOSX"]
-        yield from _grouped([Path(e.path) for e in entries if _kind(e.path) in LIMITS], name)
-        for entry in reversed(entries):
-            path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                todo.append(path)
-            elif entry.is_symlink() and path.is_dir() and _kind(path) not in LIMITS:
-                yield Submission(str(path.relative_to(top)), (), (path,))
+def _in_folder(folder: Path, top: Path) -> list[Submission]:
+    name = str(folder.relative_to(top)) if folder != top else ""
+    depth = len(folder.parts) - len(top.parts)
+    try:
+        entries = None if folder.is_symlink() or depth > _DEEPEST else [*os.scandir(folder)]
+    except OSError:
+        entries = None
+    if entries is None:
+        return [Submission(name or str(top), closed=folder)]
+    entries = [e for e in entries if e.name[0] != "." and e.name != "__MACOSX"]
+    paths = [Path(e.path) for e in sorted(entries, key=lambda entry: entry.name)]
+    ours = [path for path in paths if _kind(path) in LIMITS and not _is_real_folder(path)]
+    folders = [path for path in paths if path.is_dir() and path not in ours]
+    others = [path.name for path in paths if path not in ours and path not in folders]
+    inside = [found for path in folders for found in _in_folder(path, top)]
+    place = f"{name}/" if name else ""
+    loose = [Submission(place + other, (), (other,)) for other in others]
+    if ours:  # a folder of data beside them is no student's
+        used = [found for found in inside if found.files or found.closed or found.packed]
+        groups = _grouped(ours, name, others)
+        return [*groups, *(row for row in loose if row.packed and groups[1:]), *used]
+    if any(found.files or found.closed for found in inside) or (folder == top and folders):
+        return [*loose, *inside]
+    if folder == top and len(others) > 1:
+        return loose
+    return [Submission(name or top.name or str(top), (), tuple(path.name for path in paths))]
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _kind(path: str | Path) -> str:
     return Path(path).suffix.lower()
 
 
-def _grouped(files: Iterable[Path], name: str = "") -> list[Submission]:
-    files = list(files)
-    if not files:
-        return []
-    files.sort(key=lambda path: [*LIMITS].index(_kind(path)))
+def _grouped(
+    paths: Iterable[Path], name: str = "", others: Sequence[str] = ()
+) -> list[Submission]:
+    files = sorted(paths, key=lambda path: [*LIMITS].index(_kind(path)))
     kinds = [_kind(path) for path in files]
     if len(set(kinds)) == len(kinds):
-        return [Submission(name or files[0].stem, tuple(files))]
+        return [Submission(name or files[0].stem, tuple(files), tuple(others))] if files else []
     by_stem: dict[Path, list[Path]] = defaultdict(list)
     for path in files:
         by_stem[path.with_suffix("")].append(path)

@@ -22,6 +22,7 @@ EPILOG = """\
 examples:
   python -m hw1lib.submission check submission/
   python -m hw1lib.submission check HW1_123456782.ipynb HW1_123456782.pdf HW1_123456782.pkl
+  python -m hw1lib.submission check --csv grades.csv all-submissions/
   python -m hw1lib.submission check --json all-submissions/ > findings.json
 
 exit status:
@@ -35,34 +36,44 @@ exit status:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     args = _parser().parse_args(arguments)
-    from hw1lib.submission.check import findings, pool  # slow to import
+    from hw1lib.submission.check import report as shown
+    from hw1lib.submission.check import sandbox
+    from hw1lib.submission.check.collect import NothingToCheckError
+    from hw1lib.submission.check.findings import Report, printable
 
     wide = shutil.get_terminal_size().columns
     done = 0
 
-    def count(report: findings.Report) -> None:
+    def count(report: Report) -> None:
         nonlocal done
         done += 1
         if sys.stderr.isatty():
-            name = findings.printable(report.name)[: max(wide - 30, 10)]
+            name = printable(report.name)[: max(wide - 30, 10)]
             print(f"\r\x1b[K{done} checked: {name}", end="", file=sys.stderr, flush=True)
 
-    bounds = pool.Bounds(seconds=args.seconds, cpu_seconds=args.seconds)
+    bounds = sandbox.Bounds(seconds=args.seconds, cpu_seconds=args.seconds)
     try:
-        reports = pool.check(args.paths, jobs=args.jobs, bounds=bounds, on_report=count)
-    except (pool.NothingToCheckError, OSError) as error:
+        reports = sandbox.check(args.paths, jobs=args.jobs, bounds=bounds, on_report=count)
+    except (NothingToCheckError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     finally:
         if done and sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if args.csv:
+        try:
+            # By the mark at its beginning Excel knows that it is UTF-8.
+            args.csv.write_text(shown.as_csv(reports), encoding="utf-8-sig")
+        except OSError as error:
+            print(f"{args.csv} cannot be written: {error.strerror}", file=sys.stderr)
+            return 2
     if args.json:
         print(json.dumps([report.as_json() for report in reports], indent=1))
     elif len(reports) == 1:
-        print("\n".join(findings.screen(reports[0], wide)))
+        print("\n".join(shown.screen(reports[0], wide)))
     else:
-        print("\n".join(findings.table(reports, wide)))
-    return int(any(report.verdict != "fine" for report in reports))
+        print("\n".join(shown.table(reports, wide if sys.stdout.isatty() else None)))
+    return int(any(report.of("error") for report in reports))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         help="files of one submission, or a folder with one or with hundreds",
     )
     add("--json", action="store_true", help="print all findings and figures as JSON")
+    add("--csv", type=Path, metavar="FILE", help="also write a spreadsheet, a row for each")
     add(
         "--jobs",
         type=_at_least_one,

@@ -1,6 +1,8 @@
 """What question 2 may not use, found by reading source; nothing is run.
 
 Allowed are tensors alone: no autograd, no built-in layers, losses, activations, optimisers.
+A reading sees names. What computes a name while it runs is reported as unsure; docs/check.md
+says what no reading can prove.
 """
 
 import ast
@@ -8,10 +10,11 @@ import inspect
 import re
 import sys
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+from IPython.core.inputtransformer2 import TransformerManager
 
 #: Layers, activations and losses that tensors, or torch itself, have ready-made.
 READY_MADE = {
@@ -21,25 +24,46 @@ READY_MADE = {
 }
 #: Names that no code on the Q2 path may use, whatever object they are taken from.
 FORBIDDEN_NAMES = READY_MADE | {
-    *("autograd", "grad", "requires_grad", "enable_grad", "func", "vmap", "jit", "compile"),
-    *("nn", "functional", "special", "optim", "Parameter", "Module", "logsumexp", "_C", "ops"),
+    *("autograd", "grad", "requires_grad", "enable_grad", "set_grad_enabled", "retain_grad"),
+    *("grad_fn", "register_hook", "register_post_accumulate_grad_hook", "vmap", "_C"),
+    *("nn", "functional", "special", "optim", "Parameter", "Module", "logsumexp", "softplus"),
 }
-#: Functions that would hide a name from this reading.
-VEILS = {"getattr", "eval", "exec", "__import__", "import_module"}
+#: Parts of torch of the same kind whose names mean something else elsewhere.
+_OF_TORCH = {
+    *("compile", "export", "func", "fx", "hub", "jit", "library", "masked", "ops", "package"),
+}
+#: Names that hide from this reading which others are used.
+VEILS = {
+    *("getattr", "eval", "exec", "__import__", "import_module", "vars", "globals", "modules"),
+    *("attrgetter", "methodcaller", "__dict__", "__builtins__", "__getattribute__"),
+    *("__subclasses__", "run_path", "run_module", "resolve_name"),
+}
 #: All that the library's modules on the Q2 path may import.
 ALLOWED_IMPORTS = {
     *("math", "os", "time", "typing", "collections.abc", "contextlib", "dataclasses", "torch"),
     *("hw1lib.activations", "hw1lib.losses", "hw1lib.history"),
 }
-#: Packages that the notebook's cells of Q2 may import from besides, to show and to save.
+#: Packages that the notebook's cells of Q2 may import from besides, to load, show and save.
 _PACKAGES = {
-    *("hw1lib", "torch", "IPython", "matplotlib", "seaborn", "numpy", "pandas", "PIL", "tqdm"),
-    *(set(sys.stdlib_module_names) - {"importlib", "ctypes", "builtins"}),
+    *("hw1lib", "torch", "torchvision", "IPython", "matplotlib", "seaborn", "numpy", "pandas"),
+    *("PIL", "tqdm", *sys.stdlib_module_names),
 }
-#: Of these packages, what is not for Q2.
-_NOT_FOR_Q2 = ("hw1lib.cnn", "hw1lib.vgg", "torch.")
+#: Of these packages, what is not for Q2; and of that, what is.
+_NOT_FOR_Q2 = ("hw1lib.cnn", "hw1lib.vgg", "torchvision.models", "torch.")
+_FOR_Q2 = ("torch.utils",)
+#: Modules that run code which stands elsewhere.
+_RUNNERS = {"builtins", "ctypes", "importlib", "runpy", "subprocess"}
 
-_MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
+_MAGIC = re.compile(r"^\s*(?:[%!]|.*=\s*[%!]|.*\?\s*$)", re.MULTILINE)
+#: Magics that run the code they are given, and those that run code which stands elsewhere.
+_OPTIONS = re.compile(r"^(\s*-\w+\s*\d*)+\s+")
+_TIMERS = {"time", "timeit", "prun", "capture"}
+_RUNS = re.compile(
+    r"run|load|script|bash|sh|python[23]?|pypy|perl|ruby|sx|system|macro|edit|sc"
+)
+_HARMLESS = re.compile(
+    r"(ls|pwd|cat|head|nvidia-smi|pip3?|mkdir|wget|curl|unzip)\b[^;&|`$()<>]*"
+)
 
 
 @dataclass(frozen=True)
@@ -58,93 +82,210 @@ class UnreadableError(ValueError):
     """Source that is no Python; the message says where."""
 
 
-def offences(source: str, imported: Collection[str] = ()) -> list[Offence]:
-    """What a module on the Q2 path uses or imports and must not.
-
-    Args:
-        source: Python code.
-        imported: names that earlier code bound to something forbidden.
-
-    Raises:
-        UnreadableError: it is no Python.
-    """
-    return _scan(_tree(source), imported, lambda module: module in ALLOWED_IMPORTS)
-
-
-def offences_in_cell(source: str, imported: Collection[str] = ()) -> list[Offence]:
-    """The same for a cell of the notebook, which may import more, to show and to save."""
-    return _scan(_tree(source), imported, _is_for_q2)
-
-
 def is_forbidden(name: str) -> bool:
     """Whether question 2 may not use what has this name, or the same done in place."""
     return name.removesuffix("_") in FORBIDDEN_NAMES
 
 
-def names_bound(source: str) -> set[str]:
-    """Names that a cell binds to imports that are not for Q2.
+def offences(source: str) -> list[Offence]:
+    """What a module on the Q2 path uses or imports and must not.
 
     Raises:
         UnreadableError: it is no Python.
     """
-    bound: set[str] = set()
-    for node in ast.walk(_tree(source)):
-        if isinstance(node, ast.Import):
-            names = [a for a in node.names if not _is_for_q2(a.name)]
-            # `import torch.nn` binds torch; what is taken from it is seen by its name.
-            bound |= {a.asname or a.name for a in names if a.asname or "." not in a.name}
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or "a relative import"
-            bound |= {a.asname or a.name for a in node.names if not _from_is_fine(module, a)}
-    return bound
-
-
-def _scan(
-    tree: ast.AST, imported: Collection[str], allowed: Callable[[str], bool]
-) -> list[Offence]:
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [Offence(node.lineno, a.name) for a in node.names if not allowed(a.name)]
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or "a relative import"
-            names = [f"{module}.{a.name}" for a in node.names if not _from_is_fine(module, a)]
-            found += [
-                Offence(node.lineno, name) for name in (names if allowed(module) else [module])
-            ]
-        elif isinstance(node, ast.Call) and _is_autograd(node):
-            found.append(Offence(node.lineno, "backward()"))
-        # Only what is taken from somewhere: our own sigmoid is a plain name.
-        elif isinstance(node, ast.Attribute) and (
-            is_forbidden(node.attr) or node.attr in VEILS
-        ):
-            found.append(Offence(node.lineno, node.attr, sure=node.attr not in VEILS))
-        elif isinstance(node, ast.Name) and node.id in {*imported, *VEILS}:
-            found.append(Offence(node.lineno, node.id, sure=node.id not in VEILS))
-    return sorted(found, key=lambda offence: offence.line)
-
-
-def _is_autograd(call: ast.Call) -> bool:
-    """Ours takes x, y and y_hat; autograd's is called on a loss, with no such arguments."""
-    named = isinstance(call.func, ast.Attribute) and call.func.attr == "backward"
-    return named and len(call.args) < 2 and not {k.arg for k in call.keywords} & {"y_hat", None}
-
-
-def _from_is_fine(module: str, alias: ast.alias) -> bool:
-    if module == "torch":
-        return not is_forbidden(alias.name) and alias.name != "*"
-    return _is_for_q2(f"{module}.{alias.name}") and _is_for_q2(module)
+    return Reader(lambda module: module in ALLOWED_IMPORTS).read(source)
 
 
 def _is_for_q2(module: str) -> bool:
-    return module.split(".")[0] in _PACKAGES and not module.startswith(_NOT_FOR_Q2)
+    if module.split(".")[0] not in _PACKAGES - _RUNNERS:
+        return False
+    return module.startswith(_FOR_Q2) or not module.startswith(_NOT_FOR_Q2)
 
 
-def _tree(source: str) -> ast.AST:
+class Reader:
+    """Reads one cell after another and remembers what their names stand for.
+
+    Args:
+        allowed: whether a module may be imported; by default what a cell of Q2 may.
+    """
+
+    def __init__(self, allowed: Callable[[str], bool] = _is_for_q2) -> None:
+        self._allowed = allowed
+        self._modules: dict[str, str] = {}  # behind names
+        self._tainted: dict[str, str] = {}  # names of what was made with something forbidden
+
+    def learn(self, source: str) -> None:
+        """Remember the names of a cell that may use what it likes, for it answers no Q2.
+
+        Raises:
+            UnreadableError: it is no Python.
+        """
+        self.read(source)
+        for statement in _outer(_tree(source)):
+            hidden = next((o.name for o in self._scan(statement) if o.sure), None)
+            self._tainted |= dict.fromkeys(_named(statement), hidden) if hidden else {}
+
+    def read(self, source: str) -> list[Offence]:
+        """What a cell of Q2, or a module, uses or imports and must not, by line.
+
+        Raises:
+            UnreadableError: it is no Python.
+        """
+        tree = _tree(source)
+        for node in ast.walk(tree):
+            for alias in node.names if isinstance(node, ast.Import) else ():
+                top = alias.name.split(".")[0]
+                self._modules[alias.asname or top] = alias.name if alias.asname else top
+            for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+                self._modules[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        found = self._scan(tree)
+        for statement in _outer(tree):
+            path = self._path(getattr(statement, "value", None))
+            for name in _named(statement):
+                self._tainted.pop(name, None)
+                self._modules.pop(name, None)
+                if path[0] in self._modules.values():
+                    self._modules[name] = ".".join(path)
+        sure = {offence.line for offence in found if offence.sure}
+        kept = {offence for offence in found if offence.sure or offence.line not in sure}
+        return sorted(kept, key=lambda offence: (offence.line, offence.name))
+
+    def _scan(self, tree: ast.AST) -> list[Offence]:
+        nodes = [*ast.walk(tree)]
+        inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+        called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+        found, strings = [], []
+        for node in nodes:
+            line = getattr(node, "lineno", 0)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if any(map(is_forbidden, node.value.split("."))):
+                    strings.append(Offence(line, node.value[:80]))
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                found += (Offence(line, *pair) for pair in self._imports(node))
+            elif isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner:
+                found += (Offence(line, *pair) for pair in self._uses(node))
+                taken = getattr(node, "attr", "") == "backward" and id(node) not in called
+                if taken and self._path(node)[0] != "hw1lib":
+                    found.append(Offence(line, "backward", sure=False))
+            elif isinstance(node, ast.Call):
+                found += (Offence(line, *pair) for pair in _autograd(node))
+                found += self._magic(node)
+        veiled = {offence.line for offence in found if offence.name in VEILS}
+        return found + [offence for offence in strings if offence.line in veiled]
+
+    def _imports(self, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, bool]]:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if not self._allowed(alias.name)]
+        elif not node.module or node.level:
+            names = ["a relative import"]
+        elif not self._allowed(node.module):
+            names = [node.module]
+        else:
+            whole = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name for name in whole if name[-1] == "*" or _offends(name.split("."))]
+        yield from ((name, name.split(".")[0] not in _RUNNERS) for name in names)
+
+    def _path(self, node: ast.expr | None) -> list[str]:
+        """The names of `a.b.c`, with what `a` stands for; "" where it is an expression."""
+        names: list[str] = []
+        while isinstance(node, ast.Attribute):
+            names.insert(0, node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ["", *names]
+        return [*self._modules.get(node.id, node.id).split("."), *names]
+
+    def _uses(self, node: ast.Name | ast.Attribute) -> Iterator[tuple[str, bool]]:
+        path = self._path(node)
+        whole = ".".join(path).removeprefix(".")
+        imported = path[0] in {module.split(".")[0] for module in self._modules.values()}
+        if path[0] in self._tainted:
+            yield f"{whole}, made with {self._tainted[path[0]]},", True
+        elif imported and path[0] in _RUNNERS:
+            yield whole, False
+        elif _offends(path, imported=imported):
+            yield whole, True
+        yield from ((name, False) for name in path if name in VEILS)
+
+    def _magic(self, call: ast.Call) -> Iterator[Offence]:
+        """What a line of IPython's runs, as its own parser writes it."""
+        if not (isinstance(call.func, ast.Attribute) and _is_shell(call.func.value)):
+            return
+        words = [str(a.value) for a in call.args if isinstance(a, ast.Constant)] or [""]
+        if call.func.attr in ("system", "getoutput"):
+            if not _HARMLESS.fullmatch(words[0].strip()):
+                yield Offence(call.lineno, f"!{words[0]}"[:80], sure=False)
+        elif words[0] in _TIMERS:
+            code = _tree(_OPTIONS.sub("", "\n".join(words[1:])))
+            for found in self._scan(code):
+                yield Offence(call.lineno + found.line - 1, found.name, found.sure)
+        elif _RUNS.fullmatch(words[0]):
+            yield Offence(call.lineno, f"%{words[0]}", sure=False)
+
+
+def _is_shell(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "get_ipython"
+
+
+def _offends(path: list[str], *, imported: bool = True) -> bool:
+    """Whether Q2 may not use `a.b.c`; a plain name that no import made is its author's own."""
+    whole = ".".join(path)
+    if path[0] == "hw1lib":
+        return not _is_for_q2(whole)
+    if path[0] == "self" and not path[2:]:
+        return any(name in FORBIDDEN_NAMES - READY_MADE for name in path)
+    if imported and path[0] not in _PACKAGES:
+        return True
+    second = path[1] if path[1:] else ""
+    if path[0] == "torch" and (second in _OF_TORCH or re.match("_[^_]", second)):
+        return True
+    return any(map(is_forbidden, path[1:])) or whole.startswith("torchvision.models")
+
+
+def _autograd(call: ast.Call) -> Iterator[tuple[str, bool]]:
+    """Ours takes x, y and y_hat; autograd's is called on a loss, with no such arguments."""
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    asked = named.get("requires_grad", ast.Constant(False))
+    if not (isinstance(asked, ast.Constant) and asked.value is False):
+        yield "requires_grad", True
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr == "backward"):
+        return
+    if None in named or any(isinstance(value, ast.Starred) for value in call.args):
+        yield "backward", False
+    elif (
+        len(call.args) + len(named) < 3
+        or set(named) & {"gradient", "retain_graph", "create_graph", "inputs"}
+        or any(isinstance(value, ast.Constant) for value in call.args)
+    ):
+        yield "backward()", True
+
+
+def _outer(tree: ast.AST) -> Iterator[ast.stmt]:
+    """The statements of a cell, without those inside of functions and classes."""
+    todo = [*ast.iter_child_nodes(tree)]
+    while todo:
+        node = todo.pop(0)
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            todo += ast.iter_child_nodes(node)
+
+
+def _named(statement: ast.stmt) -> list[str]:
+    """The names that a statement defines or assigns."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement.name]
+    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _tree(source: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd escapes in a stranger's strings
-            return ast.parse(_MAGIC.sub(r"\1pass", source))
+            if _MAGIC.search(source):
+                source = TransformerManager().transform_cell(source)
+            return ast.parse(source)
     except SyntaxError as error:
         raise UnreadableError(f"line {error.lineno or 1} is no Python") from None
     except (ValueError, RecursionError, MemoryError):  # a null byte; nested too deeply

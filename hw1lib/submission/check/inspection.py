@@ -17,10 +17,9 @@ from hw1lib.assignment import COURSE_WORK, PLACEHOLDERS
 from hw1lib.datasets.resources import RESOURCES
 from hw1lib.submission.check import answers, weights
 from hw1lib.submission.check import notebook as notebooks
-from hw1lib.submission.check.collect import LIMITS, RefusedError, Submission, read
+from hw1lib.submission.check.collect import LIMITS, Mnist, RefusedError, Submission, read
 from hw1lib.submission.check.findings import BROKEN, UNCHECKED, Finding, bounded
 from hw1lib.submission.check.notebook import AGAIN
-from hw1lib.submission.check.sandbox import Mnist
 from hw1lib.submission.names import IdError, submission_name
 from hw1lib.submission.pdf.readback import PdfError, missing
 from hw1lib.submission.weights import WeightsFileError, load_weights
@@ -40,7 +39,7 @@ class _State:
     scratch: Path
     notebook: NotebookNode | None = None
     weights: dict[str, Tensor] | None = None
-    facts: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def stem(self) -> str:
@@ -65,16 +64,27 @@ Step = Callable[[_State], Iterator[Finding]]
 
 def _names(state: _State) -> Iterator[Finding]:
     submission = state.submission
-    for folder in submission.closed:
+    if folder := submission.closed:
         what = "this folder was not looked into: it is a link, too deep or locked"
         fix = "Put its files into a plain folder, or name the folder that it leads to"
         yield Finding("error", "files", what, str(folder), fix)
+    elif not submission.files:
+        held = ", ".join(submission.others[:5])
+        what = f"no .ipynb, .pdf or .pkl; {f'holds {held}' if held else 'it is empty'}"
+        fix = "Unpack it" if submission.packed else "Ask for the three files"
+        yield Finding("error", "files", what, submission.name, fix)
     if not submission.files:
         return
     for kind in LIMITS:
-        if not submission.of(kind):
+        found = submission.of(kind)
+        if not found:
+            packed = ", ".join(submission.packed)
+            beside = f"; beside it lies {packed}" if packed else ""
             fix = "All three files are handed in, under one name"
-            yield Finding("error", "files", f"there is no {kind} file", state.stem, fix)
+            yield Finding("error", "files", f"there is no {kind} file{beside}", state.stem, fix)
+        elif found[1:]:
+            what = f"there is more than one {kind} file: {', '.join(p.name for p in found)}"
+            yield Finding("error", "files", what, "", "Leave one; only the first was checked")
     fix = "Name all three HW1_ID1_ID2 with your IDs; ./export.sh does"
     stems = dict.fromkeys(path.stem for path in submission.files)
     if len(stems) > 1:
@@ -118,7 +128,7 @@ def _answers(state: _State) -> Iterator[Finding]:
 def _figures(state: _State) -> Iterator[Finding]:
     if state.notebook is not None:
         figures, found = notebooks.stated(state.notebook)
-        state.facts |= figures
+        state.metrics |= figures
         yield from found
         drafted = notebooks.stand_ins(state.notebook)
         yield from notebooks.cnn_is_good_enough(figures, drafted)
@@ -158,8 +168,8 @@ def _accuracy(state: _State) -> Iterator[Finding]:
         except NonFiniteLossError as error:
             yield Finding("error", "weights", f"on MNIST {error}", where)
             return
-        state.facts["mnist_test_accuracy_measured"] = measured
-        stated = state.facts.get("mnist_test_accuracy")
+        state.metrics["mnist_test_accuracy_measured"] = measured
+        stated = state.metrics.get("mnist_test_accuracy")
         yield from weights.reproduces(stated, measured, where)
 
 
@@ -223,4 +233,4 @@ def inspect(
         except Exception as error:  # a stranger's file; whoever sees this can look at it
             what = f"the check of the {name} failed: {type(error).__name__}: {error}"
             found.append(Finding("error", BROKEN, what, "", BY_HAND))
-        yield name, bounded(found), state.facts
+        yield name, bounded(found), state.metrics

@@ -1,19 +1,41 @@
-"""The process that inspects one submission, with limits on what it takes.
+"""Checks submissions side by side, each in a process of its own with limits on what it takes.
 
-The module itself is light, so that the process that starts the children loads no torch.
+The module itself is light: only the children load torch.
 """
 
 import json
+import multiprocessing
 import os
 import resource
+import shutil
+import signal
+import sys
 import tempfile
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from hw1lib.submission.check.collect import Submission
+from hw1lib.datasets.resources import ResourceError, obtain
+from hw1lib.submission.check.collect import Mnist, Submission, collect
+from hw1lib.submission.check.findings import BROKEN, Finding, Report, by_gravity
+
+#: Children are forked off a process that has loaded the libraries and done nothing else, which
+#: spares each of them seconds. A Mac's own libraries do not bear being forked.
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+
+_MOST_BYTES = 4_000_000  # of one message of a child
+_BEAT_S = 0.5  # how often a watch looks whether it is to stop
+_DEATHS = {
+    -signal.SIGXCPU: "used up the processor time it may have",
+    -signal.SIGKILL: "was killed, most often for want of memory",
+}
 
 
 @dataclass(frozen=True)
@@ -31,12 +53,146 @@ class Bounds:
     memory: int = 2_000_000_000
 
 
-@dataclass(frozen=True)
-class Mnist:
-    """Folder of the real MNIST, or None and why it is not there."""
+def check(
+    paths: Sequence[Path],
+    *,
+    jobs: int | None = None,
+    mnist: Mnist | None = None,
+    bounds: Bounds = Bounds(),
+    on_report: Callable[[Report], None] = lambda report: None,
+) -> list[Report]:
+    """Check submissions; nothing in them is run, changed or written to.
 
-    folder: Path | None
-    why_not: str = ""
+    Args:
+        paths: files of a submission, or folders with any number of them.
+        jobs: how many to check at a time; default one a core.
+        mnist: where the real MNIST is; by default it is looked for, and fetched if need be.
+        bounds: what the check of each may take.
+        on_report: called with each report as it is done.
+
+    Returns:
+        One report for each submission, in the order of the paths.
+
+    Raises:
+        NothingToCheckError: a path is not there.
+    """
+    submissions = collect(paths)
+    reports: dict[int, Report] = {}
+    with tempfile.TemporaryDirectory(prefix="hw1-check-") as scratch:
+        watch = _Watch(mnist or _real_mnist(), bounds, Path(scratch))
+        with _pool(jobs or os.cpu_count() or 1, watch.stop) as pool:
+            running = {
+                pool.submit(watch.report, number, submission): number
+                for number, submission in enumerate(submissions)
+            }
+            for done in as_completed(running):
+                report = reports[running[done]] = done.result()
+                on_report(report)
+    return [reports[number] for number in range(len(submissions))]
+
+
+def _real_mnist() -> Mnist:
+    """The real MNIST: from the data folder, or fetched, unless a stand-in is asked for."""
+    asked = os.environ.get("HW1_STANDIN", "")
+    if asked == "always" or "mnist" in asked:
+        return Mnist(None, f"HW1_STANDIN={asked} asks for a stand-in")
+    os.environ["HW1_STANDIN"] = "never"  # one that no one asked for is of no use here
+    try:
+        return Mnist(obtain("mnist").path)
+    except ResourceError as error:
+        return Mnist(None, error.brief)
+    finally:
+        os.environ["HW1_STANDIN"] = asked
+
+
+@contextmanager
+def _pool(jobs: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
+    """Threads; when the block is left by an error or an interrupt, they stop soon."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield pool
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass
+class _Watch:
+    """Starts the child processes, listens to them and ends those that take too long."""
+
+    mnist: Mnist
+    bounds: Bounds
+    scratch: Path
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.context = multiprocessing.get_context(START_METHOD)
+        self.context.set_forkserver_preload(["hw1lib.submission.check.inspection"])
+
+    def report(self, number: int, submission: Submission) -> Report:
+        """What a child process finds, and how it ended where it did not end well."""
+        started = time.monotonic()
+        report = Report(submission.name, [str(path) for path in submission.files])
+        folder = self.scratch / str(number)
+        folder.mkdir()
+        ours, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(
+            target=child,
+            args=(theirs, self.bounds, submission, self.mnist, folder),
+            daemon=True,
+        )
+        process.start()
+        theirs.close()
+        with ours:
+            step, why = self._listen(ours, report, started + self.bounds.seconds)
+        _end(process, wait_s=0 if why else 10)
+        if step:
+            why = why or _DEATHS.get(process.exitcode, f"died (status {process.exitcode})")
+            fix = "Such a file is damaged or hostile, or --seconds is too few: look at it"
+            what = f"the check of the {step} {why}, so nothing after it was checked"
+            report.findings.append(Finding("error", BROKEN, what, "", fix))
+        report.seconds = time.monotonic() - started
+        report.findings = by_gravity(report.findings)
+        shutil.rmtree(folder, ignore_errors=True)
+        return report
+
+    def _listen(self, ours: Connection, report: Report, deadline: float) -> tuple[str, str]:
+        """Note what a child says; returns its unfinished step and why it is to be ended."""
+        step = "start"
+        while not self.stop.is_set():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return step, f"took longer than {self.bounds.seconds:g} s"
+            try:
+                if not ours.poll(min(left, _BEAT_S)):
+                    continue
+                message = json.loads(ours.recv_bytes(_MOST_BYTES))
+            except EOFError:
+                return step, ""
+            except (OSError, ValueError):
+                return step, "answered what no check answers"
+            if not message:
+                return "", ""
+            step = message["step"]
+            report.findings += [Finding(**finding) for finding in message.get("findings", [])]
+            report.metrics |= message.get("metrics", {})
+        return step, "was stopped"
+
+
+def _end(process: BaseProcess, wait_s: float) -> None:
+    """Wait for a child, then end it with all that it started."""
+    process.join(wait_s)
+    if process.exitcode is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):  # it had no time to lead a group
+            process.kill()
+        process.join()
+
+
+# The child. ---------------------------------------------------------------------------------
 
 
 def child(
@@ -45,7 +201,7 @@ def child(
     """Inspect a submission within bounds and send what is found, as JSON, step by step."""
     import torch  # loaded already where this process was forked from
 
-    from hw1lib.submission.check.preload import inspect
+    from hw1lib.submission.check.inspection import inspect
 
     os.setsid()  # so that the parent can end this process with all that it started
     with suppress(OSError):
@@ -53,10 +209,10 @@ def child(
     _keep_within(bounds)
     tempfile.tempdir = str(scratch)
     torch.set_num_threads(1)
-    for name, found, facts in inspect(submission, mnist, scratch):
+    for name, found, metrics in inspect(submission, mnist, scratch):
         message: dict[str, Any] = {"step": name}
         if found is not None:
-            message |= {"findings": [asdict(finding) for finding in found], "facts": facts}
+            message |= {"findings": [asdict(finding) for finding in found], "metrics": metrics}
         connection.send_bytes(json.dumps(message).encode())
     connection.send_bytes(b"{}")
 
