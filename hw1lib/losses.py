@@ -3,13 +3,17 @@
 import torch
 from torch import Tensor
 
+from hw1lib.assignment import OUTPUT_SIZE
 
-def one_hot(labels: Tensor, num_classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
+
+def one_hot(
+    labels: Tensor, num_classes: int = OUTPUT_SIZE, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Labels as rows of the identity matrix.
 
     Args:
         labels: int64, shape (B,), each in 0 .. num_classes - 1.
-        num_classes: N.
+        num_classes: N; the ten digits if not given.
         dtype: floating-point type of the result.
 
     Returns:

@@ -6,11 +6,12 @@ loss or optimiser. No tensor here ever asks for a gradient.
 
 import math
 from collections.abc import Callable
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
-from hw1lib.activations import DERIVATIVES
+from hw1lib.activations import derivative_of
 from hw1lib.losses import cross_entropy, log_softmax, one_hot
 
 
@@ -20,9 +21,10 @@ class FullyConnectedNetwork:
     D inputs, H hidden units, C classes, B examples in a batch.
 
     Attributes:
-        W1, b1, W2, b2: (D, H), (H,), (H, C), (C,).
+        input_size, output_size, hidden_size: D, C, H.
+        activation_func: the hidden activation.
         lr: learning rate.
-        activation: the hidden activation.
+        W1, b1, W2, b2: (D, H), (H,), (H, C), (C,).
         a1, log_y_hat: what the last `forward` computed, (B, H) and (B, C).
     """
 
@@ -32,7 +34,7 @@ class FullyConnectedNetwork:
         output_size: int,
         hidden_size: int,
         activation_func: Callable[[Tensor], Tensor],
-        lr: float,
+        lr: float = 0.01,
         *,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
@@ -45,19 +47,25 @@ class FullyConnectedNetwork:
             input_size: D.
             output_size: C.
             hidden_size: H.
-            activation_func: one of those in hw1lib.activations.DERIVATIVES.
+            activation_func: `sigmoid`, `tanh` or `softmax` of hw1lib.activations, or a Python
+                function of that name.
             lr: learning rate.
             dtype: of weights and inputs; float64 for checks by finite differences.
             device: where the weights live and the inputs shall be.
 
         Raises:
-            ValueError: the derivative of activation_func is not known; a size is no whole
-                number of at least 1; lr is negative or not finite; another dtype.
+            ValueError: activation_func is one of torch's, or its derivative is not known; a
+                size is no whole number of at least 1; lr is negative or not finite; another
+                dtype.
 
         Source: HW1.ipynb, Q2.II.a.
         """
-        _check_settings((input_size, output_size, hidden_size), activation_func, lr, dtype)
-        self.activation = activation_func
+        _check_sizes(input_size=input_size, output_size=output_size, hidden_size=hidden_size)
+        _check_numbers(lr, dtype)
+        self._derivative = derivative_of(activation_func)
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.output_size = output_size
+        self.activation_func = activation_func
         self.lr = lr
         self.W1 = torch.randn(input_size, hidden_size, dtype=dtype).to(device)
         self.b1 = torch.zeros(hidden_size, dtype=dtype, device=device)
@@ -82,53 +90,56 @@ class FullyConnectedNetwork:
             z1 = torch.addmm(self.b1, x, self.W1)  # (B, H)
         except (RuntimeError, TypeError) as error:
             raise _misfit(x, self.W1) from error
-        self.a1 = self.activation(z1)
+        self.a1 = self.activation_func(z1)
         self.log_y_hat = log_softmax(torch.addmm(self.b2, self.a1, self.W2))  # (B, C)
         return self.log_y_hat.exp()
 
-    def backward(
-        self,
-        x: Tensor,
-        y: Tensor,
-        y_hat: Tensor,
-        *,
-        into: dict[str, Tensor] | None = None,
-        scale: float = 1.0,
-    ) -> dict[str, Tensor]:
-        """Gradients of the batch's mean cross-entropy, times `scale`, added to `into`.
-
-        Without `into` these are the gradients themselves. With the weights and -lr it is a
-        step of gradient descent: each product is added straight into the weights, which
-        spares a second pass over W1.
+    def gradients(self, x: Tensor, y: Tensor, y_hat: Tensor) -> dict[str, Tensor]:
+        """Gradients of the batch's mean cross-entropy; nothing is changed.
 
         Args:
             x: (B, D), the batch that `forward` saw last.
             y: one-hot labels, (B, C).
             y_hat: what `forward(x)` returned, (B, C).
-            into: W1, b1, W2, b2 -> tensor of that parameter's shape, changed in place;
-                zeros if not given.
-            scale: factor of every gradient.
 
         Returns:
-            `into`.
+            W1, b1, W2, b2 -> gradient, of that parameter's shape.
+
+        Raises:
+            ValueError: there are not as many labels as images, or of another shape.
 
         Source: HW1.ipynb, Q1.II for the first line, Q2.II for the others.
         """
-        if into is None:
-            into = {name: torch.zeros_like(p) for name, p in self.weights().items()}
-        dlogits = y_hat - y  # (B, C), of the sum over the batch; `mean` makes it the mean's
-        mean = scale / len(x)
+        _check_batch(x, y, y_hat)
+        dlogits = (y_hat - y).div_(len(x))  # (B, C)
         da1 = dlogits @ self.W2.T  # (B, H)
-        derivative = DERIVATIVES[self.activation](self.a1)
+        derivative = self._derivative(self.a1)
         if derivative.dim() > da1.dim():  # a Jacobian an example, (B, H, H)
             dz1 = (da1.unsqueeze(1) @ derivative).squeeze(1)
         else:  # an activation that works element by element, (B, H)
             dz1 = da1.mul_(derivative)
-        into["W2"].addmm_(self.a1.T, dlogits, alpha=mean)
-        into["b2"].add_(dlogits.sum(0), alpha=mean)
-        into["W1"].addmm_(x.T, dz1, alpha=mean)
-        into["b1"].add_(dz1.sum(0), alpha=mean)
-        return into
+        dW1 = x.T @ dz1  # (D, H)
+        db1 = dz1.sum(0)  # (H,)
+        dW2 = self.a1.T @ dlogits  # (H, C)
+        db2 = dlogits.sum(0)  # (C,)
+        return {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
+
+    def backward(self, x: Tensor, y: Tensor, y_hat: Tensor) -> None:
+        """One step of gradient descent on the batch's mean cross-entropy.
+
+        Args:
+            x: (B, D), the batch that `forward` saw last.
+            y: one-hot labels, (B, C).
+            y_hat: what `forward(x)` returned, (B, C).
+
+        Raises:
+            ValueError: there are not as many labels as images, or of another shape.
+
+        Source: HW1.ipynb, Q2.II.a.
+        """
+        gradients = self.gradients(x, y, y_hat)
+        for name, parameter in self.weights().items():
+            parameter.sub_(gradients[name], alpha=self.lr)
 
     def train_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
         """One step on a batch; the returned figures are those from before the step.
@@ -139,16 +150,30 @@ class FullyConnectedNetwork:
 
         Returns:
             loss_sum (nats), correct, count.
+
+        Raises:
+            ValueError: x or y has another shape or type, or a label is out of range.
         """
-        targets = one_hot(y, len(self.b2), self.b2.dtype)
-        y_hat = self.forward(x)
-        self.backward(x, targets, y_hat, into=self.weights(), scale=-self.lr)
+        targets = one_hot(y, self.output_size, self.b2.dtype)
+        self.backward(x, targets, self.forward(x))
         return self._score(y, targets)
 
     def eval_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
-        """Like `train_batch`, without the step."""
-        self.forward(x)
-        return self._score(y, one_hot(y, len(self.b2), self.b2.dtype))
+        """Loss and correct predictions on a batch; the weights stay as they are.
+
+        Args:
+            x: (B, D).
+            y: labels, int64, (B,).
+
+        Returns:
+            loss_sum (nats), correct, count.
+
+        Raises:
+            ValueError: x or y has another shape or type, or a label is out of range.
+        """
+        targets = one_hot(y, self.output_size, self.b2.dtype)
+        _check_batch(x, targets, self.forward(x))
+        return self._score(y, targets)
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters themselves (not copies) by name: W1, b1, W2, b2."""
@@ -169,26 +194,26 @@ class FullyConnectedNetwork:
         return cross_entropy(self.log_y_hat, targets).item(), correct.item(), len(y)
 
 
-def _check_settings(
-    sizes: tuple[int, int, int],
-    activation_func: Callable[[Tensor], Tensor],
-    lr: float,
-    dtype: torch.dtype,
-) -> None:
-    if activation_func not in DERIVATIVES:
-        known = ", ".join(f.__name__ for f in DERIVATIVES)
-        raise ValueError(
-            f"activation_func={activation_func!r}: no derivative known; use one of {known} "
-            "of hw1lib.activations, or add yours to DERIVATIVES there"
-        )
-    names = ("input_size", "output_size", "hidden_size")
-    for name, size in zip(names, sizes, strict=True):
-        if not isinstance(size, int) or size < 1:
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, Integral) or size < 1:
             raise ValueError(f"{name}={size!r}: expected a whole number of at least 1")
-    if not isinstance(lr, int | float) or not 0 <= lr < math.inf:
+
+
+def _check_numbers(lr: float, dtype: torch.dtype) -> None:
+    if not isinstance(lr, Real) or not 0 <= lr < math.inf:
         raise ValueError(f"lr={lr!r}: expected a finite number of at least 0")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype={dtype}: expected torch.float32 or torch.float64")
+
+
+def _check_batch(x: Tensor, y: Tensor, y_hat: Tensor) -> None:
+    if not len(x) == len(y) == len(y_hat) or y.shape != y_hat.shape:
+        raise ValueError(
+            f"expected a row of {y_hat.shape[-1]} numbers of y for each image, as one_hot "
+            f"gives; got {len(x)} images, y of shape {tuple(y.shape)} ({len(y)} labels), and "
+            f"y_hat of shape {tuple(y_hat.shape)}"
+        )
 
 
 def _check_weights(own: dict[str, Tensor], given: dict[str, Tensor]) -> None:

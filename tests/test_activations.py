@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from hw1lib.activations import DERIVATIVES, d_softmax, sigmoid, softmax, tanh
+from hw1lib.activations import DERIVATIVES, d_softmax, derivative_of, sigmoid, softmax, tanh
 from hw1lib.gradient_check import numerical_jacobian
 
 #: Each activation, and what it should agree with; other tests go through these too.
@@ -19,7 +19,7 @@ rows = st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1, max_size=4
 
 
 def test_no_activation_is_left_out():
-    assert ORACLES.keys() == DERIVATIVES.keys()
+    assert [function.__name__ for function in ORACLES] == [*DERIVATIVES]
 
 
 @FUNCTIONS
@@ -37,8 +37,9 @@ def test_function_and_derivative_are_finite_and_right_at_extreme_inputs(function
     x = torch.tensor([-1e4, -100.0, 0.0, 100.0, 1e4], dtype=dtype)
     output = function(x)
     assert_close(output, ORACLES[function](x), atol=1e-37, rtol=1e-6)
-    assert DERIVATIVES[function](output).isfinite().all()
-    assert DERIVATIVES[function](output).abs().max() <= 1
+    derivative = derivative_of(function)(output)
+    assert derivative.isfinite().all()
+    assert derivative.abs().max() <= 1
 
 
 def test_tanh_keeps_its_precision_near_zero():
@@ -50,13 +51,13 @@ def test_tanh_keeps_its_precision_near_zero():
 def test_input_is_left_as_it_was(function):
     x = torch.tensor([[-1.0, 0.5, 2.0]])
     before = x.clone()
-    DERIVATIVES[function](function(x))
+    derivative_of(function)(function(x))
     assert_close(x, before, atol=0, rtol=0)
 
 
 def jacobian(function, x):
     """From the derivative under test, whether it is a Jacobian already or a diagonal."""
-    derivative = DERIVATIVES[function](function(x))
+    derivative = derivative_of(function)(function(x))
     return derivative if derivative.dim() > x.dim() else torch.diag(derivative)
 
 

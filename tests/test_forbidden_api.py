@@ -9,7 +9,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hw1lib import activations, losses, network, training
-from hw1lib.activations import DERIVATIVES
+from hw1lib.activations import sigmoid, softmax, tanh
 from hw1lib.history import History
 from hw1lib.network import FullyConnectedNetwork
 from hw1lib.submission.check.forbidden import (
@@ -291,7 +291,7 @@ def outside(step) -> set[str]:
     return (kernels - ALLOWED_OPERATIONS) | {*filter(is_forbidden, last_parts)} | modules
 
 
-@pytest.mark.parametrize("activation", DERIVATIVES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("activation", [sigmoid, tanh, softmax], ids=lambda f: f.__name__)
 def test_a_training_step_asks_torch_for_nothing_but_tensor_manipulation(activation):
     network = FullyConnectedNetwork(6, 3, 4, activation, lr=0.1)
     batches = Batches(torch.rand(5, 6), torch.tensor([0, 1, 2, 0, 1]), 4)

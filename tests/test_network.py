@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -13,7 +14,14 @@ from hw1lib.gradient_check import numerical_jacobian
 from hw1lib.history import History
 from hw1lib.losses import cross_entropy, one_hot
 from hw1lib.network import FullyConnectedNetwork
-from hw1lib.training import Batches, NonFiniteLossError, evaluate, fit, set_seed
+from hw1lib.training import (
+    Batches,
+    NonFiniteLossError,
+    evaluate,
+    fit,
+    one_thread_without_autograd,
+    set_seed,
+)
 from tests.test_activations import ORACLES
 
 ACTIVATIONS = pytest.mark.parametrize("activation", ORACLES, ids=lambda f: f.__name__)
@@ -31,7 +39,7 @@ def small(activation, lr=0.1):
 
 
 def gradients(network, x, labels):
-    return network.backward(x, one_hot(labels, 4, torch.float64), network.forward(x))
+    return network.gradients(x, one_hot(labels, 4, torch.float64), network.forward(x))
 
 
 @ACTIVATIONS
@@ -126,9 +134,100 @@ def test_weights_are_drawn_by_randn_after_the_seed_and_biases_are_zero():
     assert not network.b2.any()
 
 
-def test_unknown_activation_is_refused_with_the_known_ones_named():
-    with pytest.raises(ValueError, match="sigmoid, tanh, softmax"):
-        FullyConnectedNetwork(2, 2, 2, torch.relu, 0.1)
+@pytest.mark.parametrize(
+    ("activation", "reason"),
+    [
+        *(
+            (built_in, "forbids those that torch has built in")
+            for built_in in (torch.sigmoid, torch.Tensor.tanh, F.softmax, torch.nn.Sigmoid())
+        ),
+        (lambda x: x, "its derivative is not known"),
+    ],
+)
+def test_activation_that_does_not_do_is_refused_with_the_reason_and_those_that_do(
+    activation, reason
+):
+    with pytest.raises(ValueError, match=f"{reason}; use sigmoid, tanh, softmax"):
+        FullyConnectedNetwork(2, 2, 2, activation, 0.1)
+
+
+# The course's loop, as a student writes it. --------------------------------------------------
+
+
+def course_sigmoid():
+    """As it stands in the course's notebook."""
+
+    def sigmoid(x):
+        return 1 / (1 + torch.exp(-x))
+
+    return sigmoid
+
+
+@pytest.mark.parametrize("activation", [sigmoid, course_sigmoid()], ids=["ours", "theirs"])
+def test_the_course_s_loop_gives_the_weights_of_the_project_s_training(activation):
+    set_seed(42)
+    images, labels = torch.rand(70, 784), torch.randint(0, 10, (70,))
+    set_seed(42)
+    model = FullyConnectedNetwork(784, 10, 128, activation)
+    before = model.W1.clone()
+    for _ in range(3):
+        for i in range(0, len(images), 32):
+            x = images[i : i + 32]
+            y_hat = model.forward(x)
+            model.backward(x, one_hot(labels[i : i + 32]), y_hat)
+
+    set_seed(42)
+    ours = FullyConnectedNetwork(784, 10, 128, sigmoid, lr=0.01)
+    batches = Batches(images, labels, 32)
+    with one_thread_without_autograd():
+        fit(ours, batches, num_epochs=3, splits={}, history=History("ours"))
+    assert not torch.equal(model.W1, before)
+    assert_close(model.weights(), ours.weights())
+
+
+def test_course_s_own_tanh_and_softmax_have_their_derivatives(batch):
+    def tanh(x):
+        return (torch.exp(x) - torch.exp(-x)) / (torch.exp(x) + torch.exp(-x))
+
+    def softmax(x):
+        return torch.exp(x) / torch.exp(x).sum(dim=-1, keepdim=True)
+
+    x, labels = batch
+    for theirs, ours in zip((tanh, softmax), list(ORACLES)[1:], strict=True):
+        set_seed(3)
+        expected = gradients(small(ours), x, labels)
+        set_seed(3)
+        assert_close(gradients(small(theirs), x, labels), expected)
+
+
+def test_arguments_stay_readable_and_gradients_change_nothing(batch):
+    x, labels = batch
+    network = small(sigmoid)
+    found = network.input_size, network.output_size, network.hidden_size, network.lr
+    assert found == (6, 4, 5, 0.1)
+    assert network.activation_func is sigmoid
+    before = {name: tensor.clone() for name, tensor in network.weights().items()}
+    first, second = (gradients(network, x, labels) for _ in range(2))
+    assert_close(first, second, atol=0, rtol=0)
+    assert_close(network.weights(), before, atol=0, rtol=0)
+
+
+def test_numbers_of_numpy_are_numbers():
+    sizes = (np.int64(6), np.int32(4), np.uint8(5))
+    network = FullyConnectedNetwork(*sizes, sigmoid, lr=np.float32(0.5))
+    network.train_batch(torch.rand(3, 6), torch.tensor([0, 1, 2]))
+    assert network.W1.shape == (6, 5)
+
+
+@pytest.mark.parametrize("labels", [1, 2, 4])
+def test_another_number_of_labels_than_images_names_both_and_takes_no_step(labels):
+    x, y = torch.rand(3, 20), torch.zeros(labels, dtype=torch.int64)
+    learner = network()
+    before = learner.W1.clone()
+    for use in (learner.train_batch, learner.eval_batch):
+        with pytest.raises(ValueError, match=rf"3 images, y of .*\({labels} labels\)"):
+            use(x, y)
+    assert torch.equal(learner.W1, before)
 
 
 def test_weights_of_another_network_are_refused_and_nothing_changes():
@@ -278,7 +377,7 @@ def test_labels_of_another_type_are_refused(dtype):
 def test_every_tensor_of_a_step_lives_on_the_network_s_device(activation):
     network = FullyConnectedNetwork(6, 4, 5, activation, 0.1, device="meta")  # has no values
     x, y = torch.rand(7, 6, device="meta"), torch.zeros(7, 4, device="meta")
-    network.backward(x, y, network.forward(x), into=network.weights(), scale=-0.1)
+    network.backward(x, y, network.forward(x))
     assert {tensor.device.type for tensor in network.weights().values()} == {"meta"}
 
 

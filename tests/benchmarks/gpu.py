@@ -60,7 +60,7 @@ class RecordedSteps:
     def _step(self) -> None:
         x, y = self.X.index_select(0, self.rows), self.targets.index_select(0, self.rows)
         y_hat = self.network.forward(x)
-        self.network.backward(x, y, y_hat, into=self.network.weights(), scale=-self.network.lr)
+        self.network.backward(x, y, y_hat)
         self.rows += BATCH_SIZE
 
     def _record(self) -> "torch.cuda.CUDAGraph":
