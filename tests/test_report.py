@@ -112,7 +112,7 @@ def test_a_line_of_source_is_shown_without_its_comment():
     assert line == "da1 = dlogits @ self.W2.T"
 
 
-@pytest.mark.parametrize("start", ["no such line", "d"])
+@pytest.mark.parametrize("start", ["no such line", "dW"])
 def test_a_line_that_is_gone_or_not_the_only_one_is_refused(start):
     with pytest.raises(ValueError, match=r"gradients: \d lines start with"):
         source_line(FullyConnectedNetwork.gradients, start)
