@@ -1,17 +1,36 @@
-"""A training run on disk, written after every epoch, from which it can go on."""
+"""A training on disk: taken up after a stop, reused when finished, keyed by what made it."""
 
+import hashlib
+import inspect
+import io
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from hw1lib import ranks
 from hw1lib.files import replacing
-from hw1lib.history import EpochRecord
+from hw1lib.history import EpochRecord, History
+from hw1lib.progress import Progress, duration
+from hw1lib.training import Learner, fit
+
+#: What a folder of trainings may hold; those unused for longest go first.
+FOLDER_BYTES = 500_000_000
+
+Callback = Callable[[EpochRecord], None]
 
 
-class Stateful(Protocol):
-    """What a checkpoint holds: anything that gives its state away and takes it back."""
+class StatefulLearner(Learner, Protocol):
+    """A learner that gives its state away and takes it back."""
 
     def state_dict(self) -> dict:
         """Tensors, numbers, strings, and lists and dicts of those."""
@@ -20,75 +39,315 @@ class Stateful(Protocol):
         """Become what `state_dict` described."""
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read, or is of another run."""
+def trained_folder() -> Path:
+    """Where trainings are kept: `trained/` in HW1_BUILD, else in `build/` of the project."""
+    build = os.environ.get("HW1_BUILD") or Path(__file__).resolve().parents[1] / "build"
+    return Path(build).expanduser().absolute() / "trained"
 
 
-class Checkpoint:
-    """Called with each epoch's record, after all that changes the parts: writes them down.
+class Training:
+    """One training that survives whatever ends it.
 
-    The state of torch's CPU generator, which draws every random number here, is kept with
-    them, so that a run taken up again goes on bit for bit like one that was never stopped.
-    Of several ranks the first one writes, and what it reads goes to all.
+    What is reached is kept at the start and after each evaluation: in memory, and in a folder
+    if there is one. Called again, of this object or a new one, `fit` goes on from there, bit
+    for bit like a training that was never stopped: the state of torch's CPU generator, which
+    draws every random number here, is kept too. A finished training is not done again.
+
+    A file holds for one start (weights, generator, settings), the same data, code, version of
+    torch and kind of machine; what differs in any of these has another name. HW1_FRESH=1 trains
+    anew. Of several ranks the first one reads and writes.
+
+    Attributes:
+        history: of the epochs so far; its `origin` says when they were trained.
     """
 
-    def __init__(self, path: Path, run: str, **parts: Stateful) -> None:
-        """Nothing is read or written yet.
+    def __init__(self, name: str, folder: Path | None = None, **settings: object) -> None:
+        """Nothing is read, written or trained yet.
 
         Args:
-            path: the file.
-            run: describes all that decides the run; a file of another one is refused.
-            parts: by name, what changes in the course of the run.
+            name: of the history.
+            folder: where it is kept, such as `trained_folder()`; None keeps it in memory alone.
+            settings: what decides the training and does not show in the arguments of `fit`.
         """
-        self.path = path
-        self.run = run
-        self.parts = parts
+        self.history = History(name)
+        self._folder, self._settings = folder, settings
+        self._path: Path | None = None
+        self._made_by: dict[str, str] = {}
+        self._state = b""  # as kept last
+        self._before = ("", 0.0)  # when another run kept it last, and the seconds till then
+        self._fault = ""
 
-    def __call__(self, record: EpochRecord) -> None:
-        """Write the state after this epoch; the one before stays until this one is whole."""
-        if not ranks.is_first():
-            return
-        state = {
-            "run": self.run,
-            "epoch": record.epoch,
-            "generator": torch.get_rng_state(),
-            "parts": {name: part.state_dict() for name, part in self.parts.items()},
-        }
-        with replacing(self.path) as temporary:
-            torch.save(state, temporary)
+    def fit(
+        self,
+        learner: StatefulLearner,
+        batches: Iterable[tuple[Tensor, Tensor]],
+        *,
+        num_epochs: int,
+        splits: dict[str, Iterable[tuple[Tensor, Tensor]]],
+        every: int = 1,
+        on_record: Sequence[Callback] = (),
+        watchers: Sequence[Callback] = (),
+        show: bool = True,
+    ) -> History:
+        """Train, or go on, or take what is kept.
 
-    def restore(self) -> bool:
-        """Put the parts and the generator back as they were; False if there is no file.
+        Args:
+            learner: trained in place.
+            batches: (x, y) pairs, iterated once an epoch.
+            num_epochs: how many in all.
+            splits: name -> batches to evaluate on.
+            every: epochs between evaluations; the last epoch is always followed by one.
+            on_record: called in turn with each new record. They take part in the training: one
+                that has a `state_dict` is kept with it.
+            watchers: called after that, when the state is kept; they change nothing.
+            show: whether a line on the screen follows the training.
+
+        Returns:
+            The history; "running" holds the sums of the training batches.
 
         Raises:
-            CheckpointError: the file is damaged, or of another run.
+            ValueError: num_epochs or every is below 1.
+            NonFiniteLossError: naming epoch, step and learning rate.
+            TrainingInterruptedError: Ctrl-C or a notebook's stop button; `history` holds all
+                up to the last evaluation.
         """
-        state = ranks.from_first(self._read() if ranks.is_first() else None)
-        if state is None:
-            return False
-        for name, part in self.parts.items():
-            part.load_state_dict(state["parts"][name])
-        torch.set_rng_state(state["generator"])
-        return True
+        parts = [learner, *(c for c in on_record if hasattr(c, "state_dict")), self.history]
+        progress = Progress(self.history.name, num_epochs) if show else None
 
-    def _read(self) -> dict | None:
-        if not self.path.exists():
-            return None
-        advice = f"Delete {self.path} to start anew."
+        def keep(record: EpochRecord) -> None:
+            self._keep(parts)
+            self._write()
+
+        def report(record: EpochRecord) -> None:
+            if progress and ranks.is_first():
+                done = record.epoch >= num_epochs
+                progress(record, self.history.origin if done else self._fault)
+
+        if not self._state:  # else this object has trained before
+            if self._folder and ranks.is_first():
+                settings = self._settings | {"epochs": num_epochs, "every": every}
+                self._made_by = _made_by(settings, learner, batches, splits, on_record)
+            self._keep(parts)
+            if self._made_by:
+                self._open(self._folder)
+        self._load(parts)
+        if self.history.finished >= num_epochs:
+            report(self.history.records[-1])
+        return fit(
+            learner,
+            batches,
+            num_epochs=num_epochs,
+            splits=splits,
+            history=self.history,
+            every=every,
+            on_record=[*on_record, keep, report, *watchers],
+        )
+
+    def _keep(self, parts: Sequence) -> None:
+        """Note the state in memory."""
+        state = {
+            "made_by": self._made_by,
+            "epoch": self.history.finished,
+            "seconds": self.history.seconds,
+            "when": time.strftime("%Y-%m-%d %H:%M"),
+            "generator": torch.get_rng_state(),
+            "parts": [part.state_dict() for part in parts],
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        self._state = buffer.getvalue()
+        self.history.origin = self._origin()
+
+    def _load(self, parts: Sequence) -> None:
+        """Become what was kept last."""
+        name, state = self.history.name, _unpacked(ranks.from_first(self._state))
+        for part, its in zip(parts, state["parts"], strict=True):
+            part.load_state_dict(its)
+        torch.set_rng_state(state["generator"])
+        self.history.name, self.history.origin = name, self._origin()
+
+    def _origin(self) -> str:
+        when, before = self._before
+        now = self.history.seconds - before
+        if not before:
+            origin = f"trained in this run, {duration(now)}"
+        elif not now:
+            origin = f"kept from {when}, {duration(before)} then"
+        else:
+            here = f"{duration(now)} in this run"
+            origin = f"taken up from {when}, {duration(before)} then and {here}"
+        return f"{origin}; {self._fault}" if self._fault else origin
+
+    def _open(self, folder: Path) -> None:
+        """Take what the file holds, or write the start."""
+        key = _digest(self._made_by)[:16]
+        title = re.sub(r"\W+", "-", self.history.name.lower()).strip("-")
+        self._path = next(folder.glob(f"*-{key}.pt"), folder / f"{title}-{key}.pt")
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-            run = state["run"]
+            if os.environ.get("HW1_FRESH") == "1":
+                raise FileNotFoundError
+            content = _read(self._path)
+            state = _unpacked(content)
+            self._state, self._before = content, (state["when"], state["seconds"])
+            os.utime(self._path)
+        except FileNotFoundError:
+            self._tell_of_others(folder.glob(f"{title}-*.pt"))
+            self._write()
+            _tidy(folder)
         except Exception as error:  # damaged bytes lead torch to errors of many kinds
             fault = str(error).partition("\n")[0]
-            raise CheckpointError(f"{self.path} cannot be read: {fault}. {advice}") from None
-        if run != self.run:
-            raise CheckpointError(
-                f"{self.path} is of another run. {advice}\n"
-                f"it holds  {run}\nthis is   {self.run}"
+            print(
+                f"{self._path} cannot be read ({fault}); {self.history.name} is trained anew."
             )
-        return state
 
-    def remove(self) -> None:
-        """The run is complete: there is nothing left to take up."""
-        if ranks.is_first():
-            self.path.unlink(missing_ok=True)
+    def _tell_of_others(self, paths: Iterable[Path]) -> None:
+        """Name what differs from a training of this name that was stopped half way."""
+        for path in paths:
+            with suppress(Exception):  # what cannot be read has nothing to tell
+                state = _unpacked(_read(path))
+                made_by, epoch = state["made_by"], state["epoch"]
+                fields = [k for k, v in self._made_by.items() if v != made_by.get(k)]
+                if 0 < epoch < int(made_by["epochs"]):
+                    print(
+                        f"{self.history.name}: one that was stopped after epoch {epoch} had "
+                        f"other {', '.join(fields)}; it is left alone, this one starts anew."
+                    )
+
+    def _write(self) -> None:
+        """Write the state to the file; the one before stays until this one is whole."""
+        if self._path is None:
+            return
+        try:
+            with replacing(self._path) as temporary:
+                temporary.write_bytes(hashlib.sha256(self._state).digest() + self._state)
+            self._fault = ""
+        except OSError as error:  # a full disk is no reason to stop training
+            self._fault = f"not kept on disk: {error.strerror}"
+
+
+def _read(path: Path) -> bytes:
+    content = path.read_bytes()
+    checksum, state = content[:32], content[32:]
+    if hashlib.sha256(state).digest() != checksum:
+        raise ValueError("it is cut off or was changed")
+    return state
+
+
+def _unpacked(state: bytes) -> dict:
+    return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what was not used for longest where the folder holds too much."""
+    held = 0
+    with suppress(OSError):  # another process may tidy too
+        for path in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True):
+            held += path.stat().st_size
+            if held > FOLDER_BYTES:
+                path.unlink()
+
+
+def _made_by(
+    settings: dict, learner: object, batches: object, splits: object, on_record: Sequence
+) -> dict[str, str]:
+    """All that decides a training, by name; numbers as they are, the rest as digests."""
+    machine = platform.machine(), torch.backends.cpu.get_cpu_capability()
+    if torch.cuda.is_available():
+        machine += (torch.cuda.get_device_name(),)
+    return {
+        name: repr(value) if isinstance(value, int) else _digest(value)
+        for name, value in {
+            **settings,
+            "start": (vars(learner), list(on_record), torch.get_rng_state()),
+            "data": (batches, splits),
+            "code": _code([learner, batches, *on_record, fit]),
+            "torch": torch.__version__,
+            "machine": machine,
+            "threads": torch.get_num_threads(),
+            "ranks": ranks.count(),
+        }.items()
+    }
+
+
+def _digest(thing: object) -> str:
+    """SHA-256 of what a thing consists of, in hexadecimal."""
+    sha = hashlib.sha256()
+    try:
+        for piece in _pieces(thing):
+            sha.update(piece)
+    except RecursionError:  # it holds itself: no telling, so it is like nothing before
+        sha.update(os.urandom(16))
+    return sha.hexdigest()
+
+
+def _pieces(thing: object) -> Iterator[bytes]:
+    """What a thing consists of, each piece under its type's name."""
+    yield f"\0{type(thing).__qualname__}:".encode()
+    match thing:
+        case Tensor():
+            yield repr((thing.dtype, thing.device.type, tuple(thing.shape))).encode()
+            yield thing.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        case dict():
+            yield from _all_pieces(thing.items())
+        case list() | tuple():
+            yield from _all_pieces(thing)
+        case frozenset():
+            yield from _all_pieces(sorted(thing, key=repr))
+        case FunctionType():  # as it was loaded, which its file may be no more
+            inner = inspect.unwrap(thing)
+            bound = inspect.getclosurevars(inner).nonlocals
+            bound = {k: v for k, v in bound.items() if not isinstance(v, type)}  # its own class
+            yield from _pieces((inner.__code__, inner.__defaults__, inner.__kwdefaults__))
+            yield from _pieces(bound)
+        case MethodType():
+            yield from _pieces((thing.__func__, thing.__self__))
+        case CodeType():
+            yield thing.co_code
+            yield from _pieces((thing.co_names, thing.co_varnames, thing.co_consts))
+        case property():
+            yield from _pieces((thing.fget, thing.fset))
+        case classmethod() | staticmethod():
+            yield from _pieces(thing.__func__)
+        case type():
+            own = {k: v for k, v in vars(thing).items() if isinstance(v, _DECIDING)}
+            yield from _pieces(own)
+        case _ if hasattr(thing, "state_dict"):
+            yield from _pieces(thing.state_dict())
+        case _ if getattr(thing, "__dict__", None):
+            yield from _pieces(vars(thing))
+        case _:
+            yield repr(thing).encode()
+
+
+def _all_pieces(things: Iterable[object]) -> Iterator[bytes]:
+    for thing in things:
+        yield from _pieces(thing)
+
+
+#: What of a module or class its results depend on.
+_DECIDING = (FunctionType, property, classmethod, staticmethod, str, int, float, tuple)
+
+
+def _code(things: Iterable[object]) -> dict[str, dict]:
+    """Functions, classes and constants of the modules of hw1lib that these things use."""
+    waiting = {_module(thing) for thing in things}
+    found: dict[str, dict] = {}
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.partition(".")[0] != "hw1lib":
+            continue
+        content = vars(sys.modules[name])
+        waiting |= {_module(value) for value in content.values()}
+        found[name] = {
+            key: value
+            for key, value in content.items()
+            if not key.startswith("__")
+            and isinstance(value, (*_DECIDING, type))
+            and (_module(value) == name or not isinstance(value, type))
+        }
+    return dict(sorted(found.items()))
+
+
+def _module(thing: object) -> str:
+    name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", "")
+    return name or ""

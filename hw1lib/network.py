@@ -189,6 +189,20 @@ class FullyConnectedNetwork:
         for name, parameter in self.weights().items():
             parameter.copy_(weights[name])
 
+    def state_dict(self) -> dict:
+        """Weights and learning rate: all that training changes."""
+        return {**self.weights(), "lr": float(self.lr)}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Become what `state_dict` described.
+
+        Raises:
+            ValueError: the weights are those of another network.
+        """
+        weights = dict(state)
+        self.lr = weights.pop("lr")
+        self.load_weights(weights)
+
     def _score(self, y: Tensor, targets: Tensor) -> tuple[float, int, int]:
         correct = (self.log_y_hat.argmax(1) == y).count_nonzero()
         return cross_entropy(self.log_y_hat, targets).item(), correct.item(), len(y)

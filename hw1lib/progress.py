@@ -12,7 +12,7 @@ METADATA = {"hw1_progress": True}
 
 
 class Progress:
-    """Called with each epoch's record: shows epoch, figures and the time left.
+    """Shows how far a training is: epoch, figures and the time left.
 
     In a notebook the line is replaced in place; elsewhere each is printed.
     """
@@ -20,14 +20,17 @@ class Progress:
     def __init__(self, name: str, num_epochs: int) -> None:
         self.name = name
         self.num_epochs = num_epochs
-        self._seconds = 0.0
         self._display_id = uuid.uuid4().hex if get_ipython() else None
         self._show = display
 
-    def __call__(self, record: EpochRecord) -> None:
-        """Show one epoch."""
-        self._seconds += record.seconds
-        line = self._line(record)
+    def __call__(self, record: EpochRecord, note: str = "") -> None:
+        """Show one epoch.
+
+        Args:
+            record: the latest.
+            note: shown at the end of the line.
+        """
+        line = self._line(record, note)
         if self._display_id is None:
             print(line, flush=True)
             return
@@ -39,12 +42,18 @@ class Progress:
         )
         self._show = update_display
 
-    def _line(self, record: EpochRecord) -> str:
+    def _line(self, record: EpochRecord, note: str) -> str:
         figures = " · ".join(
             f"{split} loss {m.loss:.3f}, accuracy {m.accuracy:.1%}"
             for split, m in record.metrics.items()
             if split != "running" or len(record.metrics) == 1
         )
         left = record.seconds / record.span * (self.num_epochs - record.epoch)
-        clock = f"{left:.0f} s left" if left else f"{self._seconds:.1f} s"
-        return f"{self.name} · epoch {record.epoch}/{self.num_epochs} · {figures} · {clock}"
+        clock = f"{duration(left)} left" if left else ""
+        epoch = f"epoch {record.epoch}/{self.num_epochs}"
+        return " · ".join(filter(None, (self.name, epoch, figures, clock, note)))
+
+
+def duration(seconds: float) -> str:
+    """A time as it is read: below two minutes in seconds, else in minutes."""
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

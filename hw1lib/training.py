@@ -41,9 +41,11 @@ class TrainingInterruptedError(KeyboardInterrupt):
     """
 
     def __init__(self, history: History, num_epochs: int) -> None:
+        reached = f"what was reached by epoch {history.finished} of {num_epochs} is kept"
+        if not history.records:
+            reached = "nothing was evaluated yet"
         super().__init__(
-            f"{history.name}: stopped by hand; what was reached by epoch {history.finished} "
-            f"of {num_epochs} is kept"
+            f"{history.name}: stopped by hand; {reached}. Run this cell again to go on."
         )
 
     def _render_traceback_(self) -> list[str]:

@@ -26,8 +26,9 @@ def data_folder(tmp_path_factory, monkeypatch) -> Path:
     """An empty HW1_DATA and torch.hub folder, and none of the user's own settings."""
     folder = tmp_path_factory.mktemp("data")
     monkeypatch.setenv("HW1_DATA", str(folder))
+    monkeypatch.setenv("HW1_BUILD", str(folder / "build"))
     monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
-    for name in ("HW1_MIRROR", "HW1_STANDIN", "HW1_OUTPUT"):
+    for name in ("HW1_MIRROR", "HW1_STANDIN", "HW1_OUTPUT", "HW1_FRESH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "*")
     return folder

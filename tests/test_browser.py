@@ -291,9 +291,9 @@ def test_a_stopped_training_leaves_the_notebook_usable_and_goes_on_from_there(
     lab.wait()
     expect(lab.cells.last.locator(".jp-InputPrompt")).to_have_text("[ ]:")
 
-    prompt = lab.cell("run = Run(").locator(".jp-InputPrompt")
+    prompt = lab.cell("run = Trainer(").locator(".jp-InputPrompt")
     earlier = prompt.text_content()
-    lab.press("run = Run(", "Control+Enter")  # a network as new
+    lab.press("run = Trainer(", "Control+Enter")  # a network as new
     lab.press("run.train(", "Control+Enter")
     expect(output).not_to_contain_text("stopped by hand")
     assert int(EPOCH.search(line.text_content())[1]) >= reached > 0

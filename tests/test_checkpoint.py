@@ -1,18 +1,24 @@
-"""A run taken up again: bit-identical, refused where it is another one, never half written."""
+"""A kept training: bit-identical after any stop, reused when finished, never another's."""
+
+import errno
+import hashlib
+import io
+import os
+import re
+import shutil
 
 import pytest
 import torch
 
-from hw1lib.checkpoint import Checkpoint, CheckpointError
-from hw1lib.history import EpochRecord, History, Metrics
-from hw1lib.training import Batches, fit, set_seed
+from hw1lib import checkpoint
+from hw1lib.activations import sigmoid, tanh
+from hw1lib.checkpoint import Training, trained_folder
+from hw1lib.network import FullyConnectedNetwork
+from hw1lib.training import Batches, TrainingInterruptedError, set_seed
 from tests.fixtures.hostile_weights import on_a_gpu
 
-EPOCHS = 6
-
-
-class StopError(Exception):
-    """Stands for whatever ends a run half way."""
+EPOCHS, EVERY, STEPS = 4, 2, 3  # 12 steps, evaluated after the 6th and the last
+KEPT = r"kept from \d{4}-\d\d-\d\d \d\d:\d\d, \d+\.\d s then"
 
 
 class Drawn:
@@ -20,11 +26,15 @@ class Drawn:
 
     lr = 1.0
 
-    def __init__(self):
+    def __init__(self, stop_at=None, how=KeyboardInterrupt):
         self.value = torch.zeros(4)
+        self.__class__ = type("Drawn", (Drawn,), {"stop_at": stop_at, "how": how, "steps": 0})
 
     def train_batch(self, x, y):
-        self.value = self.value * 0.9 + torch.randn(4) * x
+        type(self).steps += 1
+        self.value = self.value * 0.9 + torch.randn(4) * x  # half a step is taken
+        if type(self).steps == self.stop_at:
+            raise self.how
         return self.value.sum().item(), 0, 1
 
     def eval_batch(self, x, y):
@@ -37,109 +47,344 @@ class Drawn:
         self.value = state["value"]
 
 
-def train(path, *, stop_after=None):
-    """One run from the same seed; goes on from a checkpoint that is there."""
+def train(learner, folder=None, training=None, *, examples=STEPS, name="drawn", **options):
+    """One training from one seed; what the file of a test calls another run."""
     set_seed(7)
-    learner, history = Drawn(), History("run")
-    checkpoint = Checkpoint(path, "run 7", learner=learner, history=history)
-    checkpoint.restore()
+    training = training or Training(name, folder)
+    batches = Batches(torch.arange(1.0, 1 + examples), torch.arange(examples), 1, shuffle=True)
+    given = {"num_epochs": EPOCHS, "every": EVERY, "splits": {"all": batches}} | options
+    training.fit(learner, batches, **given)
+    return training
 
-    def stop(record):
-        if record.epoch == stop_after:
-            raise StopError
 
-    batches = Batches(torch.arange(5.0), torch.arange(5), 1, shuffle=True)
-    on_record = [checkpoint, stop]
-    fit(
-        learner,
-        batches,
-        num_epochs=EPOCHS,
-        splits={"all": batches},
-        history=history,
-        on_record=on_record,
+def figures(training):
+    return [(record.epoch, record.metrics) for record in training.history.records]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """What a training that nothing disturbs comes to: learner, training, the next number."""
+    learner = Drawn()
+    training = train(learner)
+    return learner.value, figures(training), torch.rand(3)
+
+
+def check_like(whole, learner, training):
+    value, expected, following = whole
+    assert torch.equal(learner.value, value)
+    assert figures(training) == expected
+    assert torch.equal(torch.rand(3), following), "what follows is drawn otherwise"
+
+
+# Stopped, and gone on. ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("step", range(1, EPOCHS * STEPS + 1))
+def test_same_object_stopped_at_any_step_ends_like_one_that_was_not(
+    tmp_path, whole, step, on_disk
+):
+    learner, training = Drawn(step), Training("drawn", tmp_path if on_disk else None)
+    with pytest.raises(TrainingInterruptedError):
+        train(learner, training=training)
+    train(learner, training=training)
+    check_like(whole, learner, training)
+
+
+class KilledError(BaseException):
+    """Stands for whatever ends a run without a word."""
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt, KilledError, MemoryError])
+@pytest.mark.parametrize("step", range(1, EPOCHS * STEPS + 1))
+def test_new_object_goes_on_where_a_run_ended_at_any_step(tmp_path, whole, step, how):
+    with pytest.raises((TrainingInterruptedError, how)):
+        train(Drawn(step, how), tmp_path)
+    learner = Drawn()
+    training = train(learner, tmp_path)
+    check_like(whole, learner, training)
+    lost = learner.steps - (EPOCHS * STEPS - step)
+    assert 0 <= lost <= EVERY * STEPS, "more than one interval of evaluation was lost"
+
+
+def test_run_stopped_many_times_ends_like_one_that_was_not(tmp_path, whole):
+    for step in (2, 5, 6, 4, 6):
+        with pytest.raises(TrainingInterruptedError):
+            train(Drawn(step), tmp_path)
+    learner = Drawn()
+    check_like(whole, learner, train(learner, tmp_path))
+
+
+def test_history_of_a_stopped_run_holds_what_was_reached_and_the_message_says_so():
+    training = Training("drawn")
+    with pytest.raises(TrainingInterruptedError, match="nothing was evaluated yet"):
+        train(Drawn(2), training=training)
+    assert training.history.records == []
+    training = Training("drawn")
+    with pytest.raises(TrainingInterruptedError, match=r"by epoch 2 of 4 .* again to go on"):
+        train(Drawn(8), training=training)
+    assert training.history.epochs == [2]
+
+
+@pytest.mark.parametrize("moment", ["write", "replace"])
+def test_run_killed_while_it_writes_leaves_the_state_before(
+    tmp_path, whole, monkeypatch, moment
+):
+    def dies(*args):
+        raise KilledError
+
+    path = type(tmp_path)
+    name = {"write": "write_bytes", "replace": "replace"}[moment]
+
+    def then(record):
+        if record.epoch == 2:
+            monkeypatch.setattr(path, name, dies)
+
+    with pytest.raises(KilledError):
+        train(Drawn(), tmp_path, watchers=[then])  # dies as it keeps epoch 4
+    monkeypatch.undo()
+    learner = Drawn()
+    check_like(whole, learner, train(learner, tmp_path))
+    assert learner.steps == 6
+
+
+# Finished, and reused. ------------------------------------------------------------------------
+
+
+def test_finished_training_is_taken_as_it_is_and_never_in_silence(tmp_path, whole, capsys):
+    first = train(Drawn(), tmp_path)
+    assert re.fullmatch(r"trained in this run, \d+\.\d s", first.history.origin)
+    assert first.history.origin in capsys.readouterr().out
+    learner = Drawn()
+    second = train(learner, tmp_path)
+    check_like(whole, learner, second)
+    assert learner.steps == 0
+    assert re.fullmatch(KEPT, second.history.origin)
+    assert second.history.origin in capsys.readouterr().out
+
+
+def test_training_taken_up_half_way_gives_both_times(tmp_path):
+    with pytest.raises(KilledError):
+        train(Drawn(8, KilledError), tmp_path)
+    origin = train(Drawn(), tmp_path).history.origin
+    assert re.fullmatch(
+        rf"{KEPT.replace('kept', 'taken up')} and \d+\.\d s in this run", origin
     )
-    return learner, history
+    assert re.fullmatch(KEPT, train(Drawn(), tmp_path).history.origin)
 
 
-def figures(history):
-    return [(record.epoch, record.metrics) for record in history.records]
+def test_cell_run_again_keeps_its_output(tmp_path, capsys):
+    learner, training = Drawn(), Training("drawn", tmp_path)
+    train(learner, training=training)
+    last = capsys.readouterr().out.splitlines()[-1]
+    train(learner, training=training)
+    assert capsys.readouterr().out.splitlines() == [last]
+    assert learner.steps == EPOCHS * STEPS
 
 
-@pytest.mark.parametrize("stop_after", range(1, EPOCHS))
-def test_stopped_run_goes_on_bit_for_bit_like_one_that_was_not(tmp_path, stop_after):
-    whole, expected = train(tmp_path / "whole")
-    with pytest.raises(StopError):
-        train(tmp_path / "stopped", stop_after=stop_after)
-    resumed, found = train(tmp_path / "stopped")
-    assert torch.equal(whole.value, resumed.value)
-    assert figures(found) == figures(expected)
+def test_fresh_trains_anew_and_keeps_that(tmp_path, monkeypatch):
+    train(Drawn(), tmp_path)
+    monkeypatch.setenv("HW1_FRESH", "1")
+    learner = Drawn()
+    assert "trained in this run" in train(learner, tmp_path).history.origin
+    assert learner.steps == EPOCHS * STEPS
+    monkeypatch.delenv("HW1_FRESH")
+    assert "kept from" in train(Drawn(), tmp_path).history.origin
 
 
-def test_nothing_to_restore_is_no_error_and_removing_it_twice_neither(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "none", "run")
-    assert not checkpoint.restore()
-    checkpoint.remove()
+def test_training_of_another_name_is_found_and_keeps_its_own_name(tmp_path):
+    train(Drawn(), tmp_path, name="first")
+    found = train(Drawn(), tmp_path, name="second")
+    assert "kept" in found.history.origin
+    assert found.history.name == "second"
 
 
-def test_checkpoint_of_another_run_is_refused_and_kept(tmp_path):
-    path = tmp_path / "c"
-    record = EpochRecord(1, 1.0, 0.1, {"all": Metrics(1.0, 0.5, 2)})
-    Checkpoint(path, "size 96", history=History("a"))(record)
-    message = r"(?s)of another run. Delete .*size 96.*size 128"
-    with pytest.raises(CheckpointError, match=message):
-        Checkpoint(path, "size 128", history=History("a")).restore()
-    assert path.exists()
+# What is another training. --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut"])
-def test_damaged_checkpoint_is_refused_with_a_way_on(tmp_path, content):
-    path = tmp_path / "c"
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"cannot be read: .*Delete .* to start anew"):
-        Checkpoint(path, "run", history=History("a")).restore()
+def start_of(activation=sigmoid, lr=0.1, seed=1):
+    set_seed(seed)
+    return FullyConnectedNetwork(6, 3, 4, activation, lr)
 
 
-def test_checkpoint_that_brings_code_is_refused_and_runs_none(tmp_path):
+X, Y = torch.linspace(0, 1, 30).view(5, 6), torch.tensor([0, 1, 2, 0, 1])
+
+
+def by_hand(network, folder, *, X=X, batch_size=2, num_epochs=2, lower=None, **settings):
+    training = Training("by hand", folder, **settings)
+
+    def lower_the_rate(record):
+        network.lr *= lower
+
+    options = {"splits": {"train": Batches(X, Y, 5)}, "num_epochs": num_epochs}
+    options["on_record"] = [lower_the_rate] if lower else []
+    training.fit(network, Batches(X, Y, batch_size), **options)
+    return training.history
+
+
+def test_hand_written_network_is_kept_with_weights_and_rate(tmp_path):
+    first, second = start_of(), start_of()
+    by_hand(first, tmp_path, lower=0.5)
+    assert "kept" in by_hand(second, tmp_path, lower=0.5).origin
+    assert second.lr == first.lr == 0.025
+    for name, tensor in first.weights().items():
+        assert torch.equal(second.weights()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("network", "options"),
+    [
+        ({"seed": 2}, {}),
+        ({"lr": 0.2}, {}),
+        ({"activation": tanh}, {}),
+        ({}, {"num_epochs": 3}),
+        ({}, {"batch_size": 3}),
+        ({}, {"X": X.flip(0)}),
+        ({}, {"lower": 0.5}),
+        ({}, {"recipe": "another"}),
+    ],
+)
+def test_whatever_decides_a_training_makes_it_another_one(tmp_path, network, options):
+    by_hand(start_of(), tmp_path)
+    assert "in this run" in by_hand(start_of(**network), tmp_path, **options).origin
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_callback_of_another_strength_makes_it_another_training(tmp_path):
+    by_hand(start_of(), tmp_path, lower=0.5)
+    assert "in this run" in by_hand(start_of(), tmp_path, lower=0.9).origin
+
+
+def test_changed_code_trains_anew(tmp_path, monkeypatch):
+    by_hand(start_of(), tmp_path)
+    monkeypatch.setattr("hw1lib.network.log_softmax", lambda x: x.log_softmax(-1))
+    assert "in this run" in by_hand(start_of(), tmp_path).origin
+    monkeypatch.undo()
+    assert "kept" in by_hand(start_of(), tmp_path).origin
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("torch.get_num_threads", lambda: 63),
+        ("torch.__version__", "9.9"),
+        ("hw1lib.ranks.count", lambda: 2),
+    ],
+)
+def test_other_arithmetic_trains_anew(tmp_path, monkeypatch, name, value):
+    by_hand(start_of(), tmp_path)
+    monkeypatch.setattr(name, value)
+    assert "in this run" in by_hand(start_of(), tmp_path).origin
+
+
+def test_stopped_training_of_something_else_is_left_alone_and_the_difference_named(
+    tmp_path, whole, capsys
+):
+    with pytest.raises(KilledError):
+        train(Drawn(8, KilledError), tmp_path)
+    (before,) = tmp_path.iterdir()
+    content = before.read_bytes()
+    capsys.readouterr()
+    train(Drawn(), tmp_path, examples=4)
+    said = "drawn: one that was stopped after epoch 2 had other data; it is left alone"
+    assert said in capsys.readouterr().out
+    assert before.read_bytes() == content
+    learner = Drawn()
+    check_like(whole, learner, train(learner, tmp_path))
+    assert learner.steps == 6
+
+
+# Files that are not as they should be. --------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["empty", "cut", "flipped", "other"])
+def test_damaged_file_is_said_and_trained_anew(tmp_path, whole, capsys, change):
+    train(Drawn(), tmp_path)
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged = {"empty": b"", "cut": content[:-9], "flipped": content, "other": b"x" * 999}
+    path.write_bytes(damaged[change])
+    learner = Drawn()
+    check_like(whole, learner, train(learner, tmp_path))
+    assert learner.steps == EPOCHS * STEPS
+    assert f"{path} cannot be read (it is cut off or was changed)" in capsys.readouterr().out
+    assert "kept" in train(Drawn(), tmp_path).history.origin, "it was not mended"
+
+
+def test_file_that_brings_code_runs_none_and_is_trained_anew(tmp_path, whole, capsys):
     class Hostile:
         def __reduce__(self):
             return (tmp_path.joinpath("ran").touch, ())
 
-    torch.save({"run": "run", "epoch": 1, "generator": Hostile(), "parts": {}}, tmp_path / "c")
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        Checkpoint(tmp_path / "c", "run").restore()
-    assert not (tmp_path / "ran").exists()
-
-
-def test_checkpoint_written_on_a_gpu_is_taken_up_without_one(tmp_path):
+    train(Drawn(), tmp_path / "kept")
+    (path,) = (tmp_path / "kept").iterdir()
+    buffer = io.BytesIO()
+    torch.save({"parts": Hostile(), "generator": 0}, buffer)
+    path.write_bytes(hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
     learner = Drawn()
+    check_like(whole, learner, train(learner, tmp_path / "kept"))
+    assert not (tmp_path / "ran").exists()
+    assert "is trained anew" in capsys.readouterr().out
+
+
+def test_full_disk_stops_no_training_and_is_said(tmp_path, whole, monkeypatch):
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
+    learner = Drawn()
+    training = train(learner, tmp_path)
+    check_like(whole, learner, training)
+    assert training.history.origin.endswith("; not kept on disk: No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_cannot_be_made_stops_no_training(tmp_path, whole):
+    (tmp_path / "file").write_text("in the way")
+    learner = Drawn()
+    training = train(learner, tmp_path / "file" / "trained")
+    check_like(whole, learner, training)
+    assert "not kept on disk" in training.history.origin
+
+
+def test_folder_is_bounded_and_the_longest_unused_go_first(tmp_path, monkeypatch):
+    train(Drawn(), tmp_path, examples=2)
+    (oldest,) = tmp_path.iterdir()
+    size = oldest.stat().st_size
+    monkeypatch.setattr(checkpoint, "FOLDER_BYTES", int(3.5 * size))
+    for age, examples in ((300, 3), (200, 4)):
+        before = {*tmp_path.iterdir()}
+        train(Drawn(), tmp_path, examples=examples)
+        (new,) = {*tmp_path.iterdir()} - before
+        os.utime(new, (new.stat().st_mtime - age,) * 2)
+    os.utime(oldest, (0, 0))
+    train(Drawn(), tmp_path, examples=2)  # found, and so the latest used
+    train(Drawn(), tmp_path, examples=5)
+    assert oldest.exists()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert "in this run" in train(Drawn(), tmp_path, examples=3).history.origin
+
+
+def test_folder_may_be_deleted_at_any_time(tmp_path, whole):
+    folder = tmp_path / "trained"
+    learner = Drawn()
+    training = train(learner, folder, watchers=[lambda record: shutil.rmtree(folder)])
+    check_like(whole, learner, training)
+
+
+def test_training_kept_on_a_gpu_is_taken_up_without_one(tmp_path, whole):
     with on_a_gpu():
-        Checkpoint(tmp_path / "c", "run", learner=learner)(EpochRecord(1, 1.0, 0.1, {}))
-    assert b"cuda:0" in (tmp_path / "c").read_bytes()
-    learner.value = None
-    assert Checkpoint(tmp_path / "c", "run", learner=learner).restore()
+        train(Drawn(), tmp_path)
+    assert b"cuda:0" in next(tmp_path.iterdir()).read_bytes()
+    learner = Drawn()
+    training = train(learner, tmp_path)
+    assert "kept" in training.history.origin
     assert learner.value.device.type == "cpu"
 
 
-def test_run_that_is_complete_leaves_no_checkpoint(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "c", "run", history=History("a"))
-    checkpoint(EpochRecord(1, 1.0, 0.1, {}))
-    assert (tmp_path / "c").exists()
-    checkpoint.remove()
-    assert not (tmp_path / "c").exists()
-
-
-def test_write_that_fails_leaves_the_checkpoint_before(tmp_path):
-    path, history = tmp_path / "c", History("a")
-    history.records.append(EpochRecord(1, 1.0, 0.1, {"all": Metrics(1.0, 0.5, 2)}))
-    Checkpoint(path, "run", history=history)(history.records[0])
-
-    class Broken(History):
-        def state_dict(self):
-            return {"cannot": lambda: "be pickled"}
-
-    with pytest.raises(Exception, match="pickle"):
-        Checkpoint(path, "run", history=Broken("a"))(history.records[0])
-    found = History("")
-    assert Checkpoint(path, "run", history=found).restore()
-    assert found == history
-    assert [file.name for file in tmp_path.iterdir()] == ["c"]
+def test_kept_trainings_lie_in_the_build_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HW1_BUILD", str(tmp_path))
+    assert trained_folder() == tmp_path / "trained"
+    monkeypatch.delenv("HW1_BUILD")
+    assert trained_folder().parts[-2:] == ("build", "trained")

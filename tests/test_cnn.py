@@ -1,6 +1,7 @@
 """The CNN: its budget, its augmentation, its learner, stopping and going on, its figures."""
 
 import math
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,9 @@ from hypothesis import strategies as st
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.testing import assert_close
 
-from hw1lib.checkpoint import CheckpointError
 from hw1lib.cnn import analysis, augment, model, recipe
 from hw1lib.cnn.learner import BestEpoch, CNNLearner
-from hw1lib.cnn.trainer import Run
+from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.history import EpochRecord, Metrics
 from hw1lib.submission.__main__ import EPILOG
@@ -217,7 +217,7 @@ def test_cutmix_pastes_one_square_of_the_photo_it_names_and_tells_its_share():
 
 def test_learner_learns_and_evaluates_with_averaged_weights():
     set_seed(0)
-    run = Run(TINY, photos(), seed=0)
+    run = Trainer(TINY, photos(), seed=0)
     test = Batches(run.photos.test.images, run.photos.test.labels, 8)
     before = evaluate(run.learner, test)
     history = run.train()
@@ -296,7 +296,7 @@ def test_evaluation_changes_nothing():
 
 
 def test_photos_grow_in_the_course_of_a_run_and_are_evaluated_at_the_same_size():
-    run, seen = Run(TINY, photos(), seed=0), []
+    run, seen = Trainer(TINY, photos(), seed=0), []
     run.model.register_forward_pre_hook(
         lambda module, args: seen.append((module.training, args[0].shape[-1]))
     )
@@ -311,7 +311,7 @@ def test_photos_grow_in_the_course_of_a_run_and_are_evaluated_at_the_same_size()
 
 
 def test_learning_rate_rises_and_falls_over_the_run():
-    run = Run(TINY, photos(), seed=0)
+    run = Trainer(TINY, photos(), seed=0)
     start = run.learner.lr
     rates = [record.lr for record in run.train().records]
     assert start < max(rates) / 10
@@ -325,7 +325,7 @@ def test_two_runs_from_one_seed_give_bit_identical_weights_and_another_seed_does
 
 
 def run_anew(seed):
-    run = Run(TINY, photos(), seed=seed)
+    run = Trainer(TINY, photos(), seed=seed)
     torch.rand(1)  # what a notebook's other cells draw meanwhile changes nothing
     run.train()
     return weights(run.learner)
@@ -378,40 +378,109 @@ def figures(history):
     return [(record.epoch, record.lr, record.metrics) for record in history.records]
 
 
-@pytest.mark.parametrize("stop_after", [1, 4])
-def test_interrupted_run_goes_on_bit_for_bit_like_one_that_was_not(tmp_path, stop_after):
-    whole = Run(TINY, photos(), seed=1, folder=tmp_path / "whole")
-    (tmp_path / "whole").mkdir()
-    whole.train()
+class StopAt:
+    """Stops a training in its n-th step, half way: the weights are stepped, the average not."""
 
-    def stop(record):
-        if record.epoch == stop_after:
-            raise KeyboardInterrupt
+    def __init__(self, trainer, step, how=KeyboardInterrupt):
+        self.step, self.how = step, how
+        self.inner = trainer.learner.averaged.update_parameters
+        trainer.learner.averaged.update_parameters = self
 
-    interrupted = Run(TINY, photos(), seed=1, folder=tmp_path)
-    with pytest.raises(TrainingInterruptedError, match=f"epoch {stop_after} of 6 is kept"):
-        interrupted.train(stop)
-    assert interrupted.history.finished == stop_after
-    assert 1 <= interrupted.best.epoch <= stop_after
-    interrupted.best.restore()  # usable as it is
-    interrupted.predict(photos().test.images)
-
-    resumed = Run(TINY, photos(), seed=1, folder=tmp_path)
-    resumed.train()
-    assert figures(resumed.history) == figures(whole.history)
-    assert resumed.best.epoch == whole.best.epoch
-    assert same(weights(whole.learner), weights(resumed.learner))
-    assert not list(tmp_path.glob("*.checkpoint")), "a finished run leaves nothing to take up"
+    def __call__(self, model):
+        self.step -= 1
+        if self.step == 0:
+            raise self.how
+        self.inner(model)
 
 
-def test_checkpoint_of_another_recipe_is_refused(tmp_path):
-    def stop(record):
-        raise KeyboardInterrupt
+@pytest.fixture(scope="module")
+def whole():
+    """A training that nothing disturbs, and what is drawn after it."""
+    trainer = Trainer(RARELY, photos(), seed=1)
+    trainer.train(show=False)
+    return trainer, torch.rand(3)
 
+
+RARELY = replace(TINY, num_epochs=4, evaluate_every=2)  # 12 steps
+
+
+def check_like(whole, trainer):
+    expected, following = whole
+    assert torch.equal(torch.rand(3), following), "what follows is drawn otherwise"
+    assert figures(trainer.history) == figures(expected.history)
+    assert trainer.best.epoch == expected.best.epoch
+    assert same(weights(trainer.learner), weights(expected.learner))
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 7, 9, 12])
+def test_same_trainer_stopped_at_any_step_ends_like_one_that_was_not(
+    tmp_path, whole, step, on_disk
+):
+    trainer = Trainer(RARELY, photos(), seed=1, folder=tmp_path if on_disk else None)
+    StopAt(trainer, step)
     with pytest.raises(TrainingInterruptedError):
-        Run(TINY, photos(), seed=1, folder=tmp_path).train(stop)
-    with pytest.raises(CheckpointError, match=r"another run.*Delete"):
-        Run(replace(TINY, lr=0.01), photos(), seed=1, folder=tmp_path).train()
+        trainer.train()
+    trainer.train()
+    check_like(whole, trainer)
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 7, 9, 12])
+def test_new_trainer_goes_on_where_one_ended_at_any_step(tmp_path, whole, step, how):
+    stopped = Trainer(RARELY, photos(), seed=1, folder=tmp_path)
+    StopAt(stopped, step, how)
+    with pytest.raises((TrainingInterruptedError, how)):
+        stopped.train()
+    resumed = Trainer(RARELY, photos(), seed=1, folder=tmp_path)
+    resumed.train()
+    check_like(whole, resumed)
+    again = Trainer(RARELY, photos(), seed=1, folder=tmp_path)
+    again.train()
+    check_like(whole, again)
+    assert again.history.origin.startswith("kept from ")
+
+
+def test_stopped_trainer_can_be_used_as_far_as_it_came(capsys):
+    trainer = Trainer(RARELY, photos(), seed=1)
+    StopAt(trainer, 8)
+    with pytest.raises(TrainingInterruptedError, match="by epoch 2 of 4 is kept"):
+        trainer.train()
+    assert trainer.history.epochs == [2]
+    assert trainer.best.epoch == 2
+    found = trainer.evaluate(photos().val)
+    assert found.accuracy == trainer.history.final("val").accuracy
+    assert found.loss == pytest.approx(trainer.history.final("val").loss, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"recipe": replace(RARELY, lr=0.01)},
+        {"seed": 2},
+        {"photos": Grocery(split(24, 9), *photos()[1:])},
+        {"photos": photos()._replace(val=split(8, 9))},
+    ],
+)
+def test_another_recipe_seed_or_photos_is_another_training(tmp_path, other):
+    given = {"recipe": RARELY, "photos": photos(), "seed": 1, "folder": tmp_path}
+    Trainer(**given).train()
+    assert "trained in this run" in Trainer(**given | other).train().origin
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["hw1lib.cnn.augment._lights", "hw1lib.cnn.learner.cutmix", "hw1lib.ranks.share"],
+)
+def test_changed_code_trains_anew(tmp_path, monkeypatch, changed):
+    given = {"recipe": RARELY, "photos": photos(), "seed": 1, "folder": tmp_path}
+    Trainer(**given).train()
+    module, _, name = changed.rpartition(".")
+    old = getattr(sys.modules[module], name)
+    monkeypatch.setattr(changed, lambda *args: old(*args))
+    assert "trained in this run" in Trainer(**given).train().origin
+    monkeypatch.undo()
+    assert "kept from" in Trainer(**given).train().origin
 
 
 # What is made of the predictions. -------------------------------------------------------------

@@ -14,7 +14,7 @@ import torch
 from hw1lib.cnn import results
 from hw1lib.cnn.model import GroceryNet, count_parameters
 from hw1lib.cnn.recipe import RECIPES
-from hw1lib.cnn.trainer import Run
+from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets.grocery import FINE_CLASSES
 from hw1lib.history import EpochRecord, History, Metrics
 from tests.test_cnn import TINY, photos
@@ -22,7 +22,7 @@ from tests.test_cnn import TINY, photos
 
 @pytest.fixture(scope="module")
 def finished():
-    run = Run(replace(TINY, num_epochs=2), photos(), seed=3)
+    run = Trainer(replace(TINY, num_epochs=2), photos(), seed=3)
     run.train()
     return run
 

@@ -16,7 +16,7 @@ import torch
 
 from hw1lib import ranks
 from hw1lib.cnn.model import bfloat16_is_fast, count_parameters
-from hw1lib.cnn.trainer import CPU, Run
+from hw1lib.cnn.trainer import CPU, Trainer
 from hw1lib.files import replacing
 from hw1lib.history import History
 
@@ -56,7 +56,7 @@ class Result:
         return history
 
 
-def result_of(run: Run, recipe: str) -> Result:
+def result_of(run: Trainer, recipe: str) -> Result:
     """Evaluate a finished run on the test split, which is done here and nowhere else."""
     test, plain = (run.evaluate(run.photos.test, views=v) for v in (run.recipe.views, ()))
     return Result(

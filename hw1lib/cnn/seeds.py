@@ -8,20 +8,20 @@ from multiprocessing import get_context, parent_process
 import torch
 
 from hw1lib import device, ranks
+from hw1lib.checkpoint import trained_folder
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import Result, result_of
-from hw1lib.cnn.trainer import Run
+from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets import grocery
-from hw1lib.datasets.resources import data_folder, obtain
+from hw1lib.datasets.resources import obtain
 from hw1lib.history import EpochRecord
-from hw1lib.progress import Progress
 
 
 def train_seeds(recipe: str, seeds: Sequence[int], *, processes: int = 1) -> Iterator[Result]:
     """Train and evaluate one run a seed; results come as they are finished.
 
     The cores, or the GPUs, are shared out among the processes. A run that was stopped goes on
-    from its checkpoint in the data folder.
+    from where it was, and a finished one is not done again: see `trained_folder`.
 
     Args:
         recipe: its name in RECIPES.
@@ -40,9 +40,13 @@ def train_seeds(recipe: str, seeds: Sequence[int], *, processes: int = 1) -> Ite
 
 
 def train_together(recipe: str, seeds: Sequence[int]) -> Iterator[Result]:
-    """The same on all the ranks that torchrun started, one run after the other.
+    """Train and evaluate one run a seed, one after the other, each on all of torchrun's ranks.
 
     Results come on the first rank alone.
+
+    Args:
+        recipe: its name in RECIPES.
+        seeds: one run each.
     """
     with ranks.together(device.chosen()):
         for seed in seeds:
@@ -61,13 +65,10 @@ def _train_seed(name: str, seed: int) -> Result | None:
     recipe = RECIPES[name]
     with ranks.one_after_another():
         photos = grocery.load(obtain("grocery").path, recipe.stored_size)
-    folder = data_folder() / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    title = f"{name}, seed {seed}"
-    run = Run(recipe, photos, seed=seed, name=title, folder=folder, device=device.chosen())
-    progress = [Progress(title, recipe.num_epochs)] if ranks.is_first() else []
-    run.train(*progress, _end_with_parent)
-    return result_of(run, name) if ranks.is_first() else None
+    options = {"folder": trained_folder(), "device": device.chosen()}
+    trainer = Trainer(recipe, photos, seed=seed, name=f"{name}, seed {seed}", **options)
+    trainer.train(_end_with_parent)
+    return result_of(trainer, name) if ranks.is_first() else None
 
 
 def _end_with_parent(record: EpochRecord) -> None:

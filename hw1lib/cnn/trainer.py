@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hw1lib.checkpoint import Checkpoint
+from hw1lib.checkpoint import Training
 from hw1lib.cnn.learner import BestEpoch, CNNLearner
-from hw1lib.cnn.model import GroceryNet
+from hw1lib.cnn.model import GroceryNet, bfloat16_is_fast
 from hw1lib.cnn.recipe import Recipe
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.history import EpochRecord, History, Metrics
-from hw1lib.training import Batches, fit, set_seed
+from hw1lib.training import Batches, set_seed
 
 EVAL_BATCH_SIZE = 64
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 Watcher = Callable[[EpochRecord], None]
 
 
-class Run:
+class Trainer:
     """Network, learner, history and best epoch of one recipe, one data set and one seed.
 
     Attributes:
@@ -48,7 +48,8 @@ class Run:
             photos: the three splits, at recipe.stored_size pixels.
             seed: of everything that is drawn at random.
             name: of the history.
-            folder: keep a checkpoint there while training, and go on from one that is there.
+            folder: where the training is kept, such as `trained_folder()`; without one it is
+                kept in memory as long as this object.
             device: where the network is trained; train and validation photos are taken there.
         """
         set_seed(seed)
@@ -57,47 +58,49 @@ class Run:
         steps = -(-len(photos.train.labels) // recipe.batch_size)
         self.learner = CNNLearner(self.model, recipe, steps_per_epoch=steps)
         self.best = BestEpoch(self.learner, "val")
-        self.history = History(name)
-        self._checkpoint = folder and Checkpoint(
-            folder / f"cnn-seed-{seed}.checkpoint",
-            f"{recipe}, seed {seed}, {len(photos.train.labels)} photos",
-            learner=self.learner,
-            best=self.best,
-            history=self.history,
+        self._training = Training(
+            name,
+            folder,
+            recipe=recipe,
+            seed=seed,
+            classes=photos.coarse_of,
+            bfloat16=bfloat16_is_fast(device),
         )
+        self.history = self._training.history
 
-    def train(self, *watchers: Watcher) -> History:
+    def train(self, *watchers: Watcher, show: bool = True) -> History:
         """Train to the end, then put the best epoch's weights in place for evaluation.
 
+        A training that was stopped goes on; a finished one that is kept is taken as it is.
+
         Args:
-            watchers: called in turn with each new record.
+            watchers: called in turn with each new record; they change nothing.
+            show: whether a line on the screen follows the training.
 
         Raises:
-            CheckpointError, NonFiniteLossError, TrainingInterruptedError: see there. After the
-                latter two, history and best hold what was reached.
+            NonFiniteLossError: naming epoch, step and learning rate.
+            TrainingInterruptedError: Ctrl-C or a notebook's stop button. After either, history,
+                best and the weights in place are those reached by the last evaluation.
         """
-        after_epoch = [self.best, *watchers]
         set_seed(self.seed)  # whatever was drawn since the network was
-        if self._checkpoint:
-            self._checkpoint.restore()
-            after_epoch.insert(1, self._checkpoint)
         train, val = (split.to(self.device) for split in self.photos[:2])
-        fit(
-            self.learner,
-            Batches(train.images, train.fine_labels, self.recipe.batch_size, shuffle=True),
-            num_epochs=self.recipe.num_epochs,
-            every=self.recipe.evaluate_every,
-            splits={
-                name: Batches(split.images, split.labels, EVAL_BATCH_SIZE)
-                for name, split in (("train", train), ("val", val))
-            },
-            history=self.history,
-            on_record=after_epoch,
-        )
-        self.best.restore()
-        if self._checkpoint:
-            self._checkpoint.remove()
-        return self.history
+        try:
+            return self._training.fit(
+                self.learner,
+                Batches(train.images, train.fine_labels, self.recipe.batch_size, shuffle=True),
+                num_epochs=self.recipe.num_epochs,
+                every=self.recipe.evaluate_every,
+                splits={
+                    name: Batches(split.images, split.labels, EVAL_BATCH_SIZE)
+                    for name, split in (("train", train), ("val", val))
+                },
+                on_record=[self.best],
+                watchers=watchers,
+                show=show,
+            )
+        finally:
+            if self.best.epoch:
+                self.best.restore()
 
     def predict(self, images: Tensor, *, views: Sequence[int] = ()) -> Tensor:
         """Log-probabilities (N, classes) of uint8 photos (N, 3, H, W), batch by batch.

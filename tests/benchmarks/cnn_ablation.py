@@ -30,7 +30,7 @@ from torch import Tensor
 from hw1lib.cnn import results
 from hw1lib.cnn.model import Layout, count_parameters
 from hw1lib.cnn.recipe import RECIPES, Recipe
-from hw1lib.cnn.trainer import Run
+from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets import grocery
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.datasets.resources import obtain
@@ -140,7 +140,7 @@ def epoch_seconds(recipe: Recipe, photos: Grocery) -> float:
 
 def step_seconds(recipe: Recipe, photos: Grocery) -> float:
     """Processor time of one training step."""
-    learner = Run(recipe, photos, seed=0).learner
+    learner = Trainer(recipe, photos, seed=0).learner
     batches = iter(Batches(photos.train.images, photos.train.fine_labels, recipe.batch_size))
     for index in range(5):
         if index == 2:
@@ -155,11 +155,11 @@ def measure(name: str, fold: int, base_epochs: int) -> dict:
     recipe = VARIANTS[name]
     photos = hold_out(grocery.load(obtain("grocery").path, recipe.stored_size), fold)
     epochs = epochs_in_time(base_epochs, recipe, photos)
-    run = Run(
+    run = Trainer(
         replace(recipe, num_epochs=epochs, evaluate_every=epochs), photos, seed=fold, name=name
     )
     start = time.process_time()
-    run.train()
+    run.train(show=False)
     seconds = time.process_time() - start
     return {
         "variant": name,

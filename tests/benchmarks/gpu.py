@@ -25,14 +25,13 @@ from hw1lib import device
 from hw1lib.activations import sigmoid
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.results import result_of, setting
-from hw1lib.cnn.trainer import CPU, Run
+from hw1lib.cnn.trainer import CPU, Trainer
 from hw1lib.datasets import grocery, mnist
 from hw1lib.datasets.resources import obtain
 from hw1lib.files import replacing
 from hw1lib.history import History
 from hw1lib.losses import one_hot
 from hw1lib.network import FullyConnectedNetwork
-from hw1lib.progress import Progress
 from hw1lib.training import Batches, evaluate, fit, one_thread_without_autograd, set_seed
 
 NUM_EPOCHS, BATCH_SIZE, LR = 16, 32, 0.01
@@ -144,9 +143,9 @@ class Utilisation:
 def train_cnn(recipe: str, seed: int, where: torch.device) -> dict:
     """Time and figures of one training of the CNN."""
     photos = grocery.load(obtain("grocery").path, RECIPES[recipe].stored_size)
-    run = Run(RECIPES[recipe], photos, seed=seed, device=where)
+    run = Trainer(RECIPES[recipe], photos, seed=seed, device=where)
     with Utilisation() as busy:
-        run.train(Progress(recipe, run.recipe.num_epochs))
+        run.train()
     result = result_of(run, recipe)
     return {
         "recipe": recipe,
