@@ -75,11 +75,11 @@ class Stated:
     """An output that programs can read too: its metadata carries what its text shows."""
 
     def __init__(self, data: dict[str, str], stated: dict[str, object]) -> None:
-        self.data, self.stated = data, stated
+        self.shown, self.stated = data, stated
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
         """What is shown, by MIME type, and the metadata of the output that shows it."""
-        return self.data, {"hw1": self.stated}
+        return self.shown, {"hw1": self.stated}
 
 
 def stated_metrics(text: str, **metrics: float) -> Stated:
