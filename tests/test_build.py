@@ -117,10 +117,7 @@ def test_a_terminal_shows_each_cell_and_epoch_in_one_line_and_keeps_the_last_epo
 @pytest.mark.parametrize(
     ("columns", "shown"),
     [
-        (
-            100,
-            "CNN · epoch 9/160 · train loss 1, accuracy 2% · val loss 3, accuracy 4% · 95 s left",
-        ),
+        (100, LONG),
         (70, "CNN · epoch 9/160 · val loss 3, accuracy 4% · 95 s left"),
         (40, "CNN · epoch 9/160 · 95 s left"),
         (20, "CNN · epo…"),

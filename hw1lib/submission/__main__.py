@@ -159,7 +159,8 @@ def _say(error: object, status: int) -> int:
     return status
 
 
-def _command() -> int:
+def command_line() -> int:
+    """Run the command as a shell's user meets it: streams of any kind, and signals."""
     _open_streams()
     # jsonschema would take 0.9 s to build a grammar of IRIs, of which a notebook has none.
     sys.modules.setdefault("rfc3987_syntax", None)
@@ -214,4 +215,4 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_command())
+    sys.exit(command_line())

@@ -146,7 +146,9 @@ def export(
             publish(build / "executed", _artefacts(run) | {f"{name}.ipynb": _written(executed)})
             shutil.rmtree(stopped, ignore_errors=True)
         with _told_of_what_is_kept(build / "executed"):
+            rendering = time.perf_counter()
             pdf, notes = _typeset(executed, name)
+            print(f"PDF rendered in {time.perf_counter() - rendering:.1f} s")
             _say_notes(notes, strict=strict)
             # The rest takes a moment; a signal could not say that nothing was changed.
             _ignore_signals()
@@ -438,7 +440,6 @@ def _checked_weights(path: Path) -> bytes:
 def _typeset(notebook: NotebookNode, name: str) -> tuple[bytes, list[str]]:
     from hw1lib.submission import pdf
 
-    started = time.perf_counter()
     try:
         content, resources = pdf.TypstPDFExporter().from_notebook_node(
             notebook, {"metadata": {"name": name}}
@@ -447,7 +448,6 @@ def _typeset(notebook: NotebookNode, name: str) -> tuple[bytes, list[str]]:
         raise
     except Exception as error:  # a fault of the exporter, whatever it is
         raise SubmissionError(f"The PDF could not be made: {error}") from error
-    print(f"PDF rendered in {time.perf_counter() - started:.1f} s")
     return content, [str(note) for note in resources.get("notes", [])]
 
 
@@ -509,7 +509,8 @@ def _say_verdict(files: list[Path], sources: list[Source], *, draft: bool) -> No
 def _warn(ids: tuple[str, ...], stand_ins: list[Source], notes: list[str]) -> None:
     _warn_of_ids(ids)
     if notes:
-        print(f"The PDF has {len(notes)} notes, listed above: look at them on its last page.")
+        what = "1 note" if len(notes) == 1 else f"{len(notes)} notes"
+        print(f"The PDF has {what}, listed above: look there before you hand it in.")
     if ids[0] in PLACEHOLDERS:
         print(
             "Next: run ./export.sh ID1 ID2 with your student IDs, or set them in the "
