@@ -504,6 +504,36 @@ def test_a_notebook_that_is_deleted_during_the_export_does_not_come_back(project
     assert has_new_set(project)
 
 
+# What takes the words of an export. -----------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_nothing_takes_costs_no_file(project):
+    project.write("print('words')")
+    with Path("/dev/full").open("w") as full:
+        process = project.start(stdout=full, stderr=full)
+        assert process.wait(HANG_S) == 0
+    assert has_new_set(project)
+
+
+def test_a_reader_that_leaves_after_a_line_costs_no_file(project):
+    project.write("print('words')")
+    process = project.start()
+    process.stdout.readline()
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait(HANG_S)) == ("", 0)
+    assert has_new_set(project)
+
+
+@pytest.mark.parametrize("closed", [(1,), (0, 1, 2)])
+def test_streams_that_are_closed_cost_no_file(project, closed):
+    project.write("print('words')")
+    process = project.start(preexec_fn=lambda: [os.close(number) for number in closed])
+    process.communicate(timeout=HANG_S)
+    assert process.returncode == 0
+    assert has_new_set(project)
+
+
 # The surroundings. ----------------------------------------------------------------------------
 
 
@@ -554,3 +584,99 @@ def test_what_a_killed_run_left_goes_and_other_things_in_build_stay(project):
     assert (build_folder / "cnn.pt").read_text() == "of an earlier run"
     assert [path.name for path in (build_folder / "trained").iterdir()] == ["kept.pt"]
     assert not list((build_folder / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(
+    "place", ["build", "build/lock", "build/executed", f"submission/{NAME}.pdf"]
+)
+def test_something_else_with_a_name_of_ours_is_said_before_anything_runs(
+    project, capsys, place
+):
+    project.write()
+    path = project.folder / place
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    if place in ("build", "build/executed"):
+        path.write_text("a student's own")
+    else:
+        path.mkdir()
+    assert project.export() == 1
+    printed = capsys.readouterr()
+    assert str(path) in printed.err
+    assert "Something else has a name that is needed" in printed.err
+    assert "Data" not in printed.out
+
+
+def test_temporary_files_are_in_the_project_and_its_folders_are_named(project, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    project.write(
+        "import tempfile\nprint(tempfile.gettempdir(), os.environ['HW1_BUILD'], sep='\\n')\n"
+        "print(os.environ.get('HW1_FRESH'))"
+    )
+    assert project.export("--fresh") == 0
+    executed = nbformat.read(project.folder / "submission" / f"{NAME}.ipynb", as_version=4)
+    temporary, build_folder, fresh = executed.cells[-1].outputs[0].text.splitlines()
+    assert Path(build_folder) == project.folder / "build"
+    assert fresh == "1"
+    if len(os.fsencode(build_folder)) < 50:  # a socket in it could else have no name
+        assert Path(temporary) == project.folder / "build" / "tmp"
+    assert os.environ["TMPDIR"] == "/nowhere"
+
+
+def test_the_users_own_settings_change_nothing_in_the_notebook(project, monkeypatch):
+    drawn = (
+        "import matplotlib.pyplot as plt, torch\n"
+        "plt.plot([1, 2])\nplt.title('x'); print(plt.rcParams['text.usetex'])"
+    )
+    project.write(drawn)
+    assert project.export() == 0
+    plain = project.files()[f"submission/{NAME}.ipynb"]
+
+    home = project.folder.parent / "home"
+    for path, text in {
+        ".config/matplotlib/matplotlibrc": "text.usetex: True\nbackend: TkAgg\n",
+        ".ipython/profile_default/startup/a.py": "raise SystemExit('startup')",
+        ".ipython/profile_default/ipython_kernel_config.py": "raise SystemExit('config')",
+        ".jupyter/jupyter_config.py": "raise SystemExit('jupyter')",
+        ".jupyter/jupyter_nbconvert_config.py": "raise SystemExit('nbconvert')",
+    }.items():
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_text(text)
+    for name, value in {
+        "HOME": str(home),
+        "MATPLOTLIBRC": str(home / ".config/matplotlib"),
+        "MPLBACKEND": "TkAgg",
+        "IPYTHONDIR": str(home / ".ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / ".jupyter"),
+        "OMP_NUM_THREADS": "0",
+        "FORCE_COLOR": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    home.chmod(0o500)
+    assert project.export() == 0
+    assert project.files()[f"submission/{NAME}.ipynb"] == plain
+
+
+def test_pdf_only_publishes_the_last_executed_notebook_and_says_what_it_is(project, capsys):
+    project.write("print('then')")
+    assert project.export("--pdf-only") == 1
+    assert "no run with these IDs has come to its end" in capsys.readouterr().err
+    assert project.export() == 0
+    for path in (project.folder / "submission").iterdir():
+        path.unlink()
+    project.write("print('now')")
+    assert project.export("--pdf-only") == 0
+    assert has_new_set(project)
+    assert "The notebook has been edited since" in capsys.readouterr().out
+    executed = (project.folder / "submission" / f"{NAME}.ipynb").read_text()
+    assert "then" in executed
+    assert "now" not in executed
+
+
+@pytest.mark.parametrize("option", ["--fresh", "--in-place"])
+def test_pdf_only_runs_nothing_and_says_so(project, capsys, option):
+    project.write()
+    with pytest.raises(SystemExit) as stopped:
+        project.export("--pdf-only", option)
+    assert stopped.value.code == 2
+    assert "--pdf-only runs no cell" in capsys.readouterr().err

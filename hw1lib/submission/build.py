@@ -7,6 +7,7 @@ the notebook trains lies in folders of its own. So no later fault costs a traini
 
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -440,8 +441,9 @@ def _checked_weights(path: Path) -> bytes:
 def _typeset(notebook: NotebookNode, name: str) -> tuple[bytes, list[str]]:
     from hw1lib.submission import pdf
 
+    silent = logging.Logger("PDF", logging.CRITICAL)  # its notes are said by us
     try:
-        content, resources = pdf.TypstPDFExporter().from_notebook_node(
+        content, resources = pdf.TypstPDFExporter(log=silent).from_notebook_node(
             notebook, {"metadata": {"name": name}}
         )
     except (OSError, MemoryError):
