@@ -96,7 +96,7 @@ def preprocess(image: Image.Image) -> tuple[Tensor, list[Step]]:
     steps.append(_step(f"shorter side resized to {RESIZE}", T.pil_to_tensor(image)))
     x = T.pil_to_tensor(T.center_crop(image, [CROP, CROP]))
     steps.append(_step(f"central {CROP} x {CROP} cut out", x))
-    x = T.to_dtype(x, torch.float32, scale=True)
+    x = x.to(torch.float32) / 255  # as torchvision does here; its to_dtype multiplies by 1/255
     steps.append(_step("scaled from 0..255 to [0, 1]", x))
     x = T.normalize(x, MEAN, STD)
     steps.append(_step(f"minus {MEAN}, divided by {STD}", x))

@@ -57,6 +57,7 @@ TESTS = {
     "datasets.download": "download resources",
     "files": "resources download",
     "datasets.resources": "resources download",
+    "datasets.fetch": "resources download",
     "submission.names": "names",
     "submission.weights": "weights",
     "submission.pdf.tex": PDF,
