@@ -21,7 +21,7 @@ Gets the data, executes HW1.ipynb from its first cell to its last in a fresh ker
   submission/HW1_ID1_ID2.pdf     the same, all cells visible
   submission/HW1_ID1_ID2.pkl     weights and biases of Q2.II.a: W1, b1, W2, b2
 The three appear together or not at all; until then what was there stays. Whatever ends a run,
-its notebook and what it trained are kept in build/, and the next run goes on from there.
+its notebook as far as it came, and what its cells saved, are kept in build/.
 
 Data that cannot be had is replaced by a small generated stand-in. Such a run is a draft: it is
 marked STAND-IN throughout and its files go to draft/ instead."""
@@ -44,7 +44,6 @@ environment:
   HW1_DEVICE   where both networks are trained: cuda, cuda:1, mps, cpu; else the best there is
   HW1_DOWNLOAD_MINUTES  how long one place may take over one file (default: 60)
   HW1_CELL_TIMEOUT  as --cell-timeout
-  HW1_FRESH    1: as --fresh
   PYTHON       the Python to make .venv with (default: the newest that fits)
 
 exit status:
@@ -67,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.main(arguments[1:])
     parser = _parser()
     args = parser.parse_args(arguments)
-    if args.pdf_only and (args.fresh or args.in_place):
-        parser.error("--pdf-only runs no cell, so --fresh and --in-place do not go with it")
+    if args.pdf_only and args.in_place:
+        parser.error("--pdf-only runs no cell, so --in-place does not go with it")
     try:
         # Slow to import: --help and a usage error need not wait.
         from hw1lib.submission import build, names
@@ -78,7 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.ids,
             output=args.output,
             strict=args.strict,
-            fresh=args.fresh,
             pdf_only=args.pdf_only,
             in_place=args.in_place,
             cell_timeout=args.cell_timeout,
@@ -113,7 +111,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="fail rather than use a stand-in, or publish a PDF with notes",
     )
-    add("--fresh", action="store_true", help="train anew what earlier runs have trained")
     add(
         "--pdf-only",
         action="store_true",

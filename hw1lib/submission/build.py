@@ -1,8 +1,8 @@
 """Makes the three files to hand in: the executed notebook, its PDF and the weights.
 
 What a run has finished is kept in ``build/`` at once: ``executed/`` holds the notebook and the
-weights of the last run that came to its end, ``stopped/`` those of one that did not, and what
-the notebook trains lies in folders of its own. So no later fault costs a training.
+weights of the last run that came to its end, ``stopped/`` those of one that did not. So no
+fault of the PDF or the disk costs a run that was finished.
 """
 
 import errno
@@ -93,7 +93,6 @@ def export(
     *,
     output: Path = PROJECT_ROOT,
     strict: bool = False,
-    fresh: bool = False,
     pdf_only: bool = False,
     in_place: bool = False,
     cell_timeout: int | None = None,
@@ -106,7 +105,6 @@ def export(
         ids: student IDs; none leaves the choice to the notebook's cell tagged ``ids``.
         output: folder of ``submission/``, ``draft/`` and ``build/``.
         strict: refuse stand-ins, and a PDF with notes.
-        fresh: train anew what earlier runs have trained.
         pdf_only: execute nothing; publish the last executed notebook with a new PDF.
         in_place: also write the executed cells back to `notebook`.
         cell_timeout: seconds after which a cell is taken to hang; None waits for ever.
@@ -141,7 +139,7 @@ def export(
             executed.metadata["provenance"] = _provenance(sources)
             stopped = build / "stopped"
             with _kept_when_stopped(executed, run, stopped / notebook.name):
-                memory = _execute(executed, build, run, sources, fresh, cell_timeout, started)
+                memory = _execute(executed, build, run, sources, cell_timeout, started)
                 weights = _checked_weights(run / "output" / f"{name}.pkl")
             (run / "reserve").unlink()
             publish(build / "executed", _artefacts(run) | {f"{name}.ipynb": _written(executed)})
@@ -275,7 +273,7 @@ def _kept_when_stopped(notebook: NotebookNode, run: Path, path: Path) -> Iterato
                 print(f"The notebook as far as it came could not be kept: {error}.")
             else:
                 print(f"The notebook as far as it came is kept in {path}.")
-            print("What was trained is kept too, and the next run goes on from there.")
+            print("What its cells had saved lies beside it; the next run starts anew.")
         raise
 
 
@@ -372,7 +370,6 @@ def _execute(
     build: Path,
     run: Path,
     sources: list[Source],
-    fresh: bool,
     cell_timeout: int | None,
     started: float,
 ) -> int:
@@ -386,8 +383,6 @@ def _execute(
         "HW1_DATA": str(data_folder()),
         "HW1_STANDIN": "always" if os.environ.get("HW1_STANDIN") == "always" else found,
     }
-    if fresh:
-        env["HW1_FRESH"] = "1"
 
     def say_start() -> None:
         print(f"\nNotebook, {_minutes(time.perf_counter() - started)} after the start")
