@@ -44,7 +44,7 @@ environment:
   HW1_DEVICE   where both networks are trained: cuda, cuda:1, mps, cpu; else the best there is
   HW1_DOWNLOAD_MINUTES  how long one place may take over one file (default: 60)
   HW1_CELL_TIMEOUT  as --cell-timeout
-  PYTHON       the Python to make .venv with (default: the newest that fits)
+  PYTHON       the Python to make .venv with (default: the first that fits)
 
 exit status:
   0    done, a draft included, and all of the notebook was found in the PDF
