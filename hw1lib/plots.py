@@ -1,8 +1,10 @@
 """Every figure of HW1.ipynb. Each function returns a Figure and shows nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from textwrap import fill
 
+import pandas as pd
 import seaborn as sns
 import torch
 from matplotlib import rcParams
@@ -13,12 +15,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 from torch import Tensor
 
 from hw1lib import figure_formats
-from hw1lib.history import History, Metrics
 
 # On paper a figure is 17 % smaller than it says (submission.pdf.images.POINTS).
 WIDTH = 7.8  # inches: the width of a page's text
 SMALL = 8.5  # points, the least of any text: 7 on paper
-MARKERS = "os^Dv"  # with the colours: runs can be told apart in grey print too
+MARKERS = "osD^vPX*phd<>8H"  # runs can be told apart in grey print too
 
 
 def use_house_style() -> None:
@@ -29,77 +30,58 @@ def use_house_style() -> None:
     figure_formats.register()
 
 
-def curves(histories: Sequence[History], splits: Sequence[str], *, title: str) -> Figure:
+def curves(
+    runs: pd.DataFrame, splits: Sequence[str], *, title: str, kept: int | None = None
+) -> Figure:
     """Loss and accuracy against epochs: a colour and a marker a run, a line style a split.
 
+    Runs of one name and several seeds become their mean, in a band from the least to the
+    greatest.
+
     Args:
-        histories: one or more runs; their names go into the legend if there are several.
+        runs: run, split, epoch, loss, accuracy, as `History.frame` returns them.
         splits: two at most; the second is drawn solid, the first dashed.
         title: of the figure.
+        kept: an epoch to be marked by a vertical line.
     """
-    figure, panels = _against_epochs(title)
-    for axis, quantity in panels:
-        for look, history in zip(_looks(), histories, strict=False):
-            look["markevery"] = -(-len(history.epochs) // 16)
-            for style, split in zip(_styles(splits), splits, strict=True):
-                label = f"{history.name}, {split}" if len(histories) > 1 else split
-                values = history.curve(split, quantity)
-                axis.plot(history.epochs, values, style, label=label, **look)
-    _legend(panels[1][0])
+    shown = runs[runs["split"].isin(splits)]
+    alone = shown["run"].nunique() == 1
+    shown = shown.assign(
+        curve=shown["split"] if alone else shown["run"] + ", " + shown["split"],
+        order=shown["split"].map(list(splits).index),
+        seen=pd.factorize(shown["run"])[0],
+    ).sort_values(["seen", "order", "epoch"], kind="stable")
+    figure, axes = _panels(1, 2, title, height=_tall(shown))
+    labels = {"loss": "loss (nats)", "accuracy": "accuracy"}
+    for axis, (quantity, label) in zip(axes, labels.items(), strict=True):
+        if kept is not None:
+            line = {"color": "0.4", "linewidth": 1, "linestyle": ":"}
+            axis.axvline(kept, label=f"kept: epoch {kept}", **line)
+        _lines(axis, shown, x="epoch", y=quantity, legend=axis is axes[1])
+        axis.set(xlabel="epoch", ylabel=label)
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    _log_scale(axes[0])
     return figure
 
 
-def descents(runs: Mapping[float, Sequence[tuple[int, Metrics]]], *, title: str) -> Figure:
+def descents(points: pd.DataFrame, *, title: str) -> Figure:
     """Accuracy against steps, and loss against learning rate times steps.
 
     Args:
-        runs: learning rate -> (steps done, metrics) in rising order of steps.
+        points: run (its name), lr, step, loss, accuracy.
         title: of the figure.
     """
-    figure, axes = _panels(1, 2, title, height=2.2)
-    for look, (lr, points) in zip(_looks(), runs.items(), strict=False):
-        look["markevery"] = 4
-        steps = [step for step, _ in points]
-        axes[0].plot(steps, [m.accuracy for _, m in points], label=f"lr {lr:g}", **look)
-        axes[1].plot([lr * step for step in steps], [m.loss for _, m in points], **look)
+    points = points.assign(curve=points["run"], split="", way=points["lr"] * points["step"])
+    figure, axes = _panels(1, 2, title, height=_tall(points))
     axes[0].axhline(0.9, color="0.4", linewidth=1, linestyle=":")
     axes[0].annotate("90 %", (1, 0.9), (0, 2), textcoords="offset points", fontsize=SMALL)
+    _lines(axes[0], points, x="step", y="accuracy", legend=False)
+    _lines(axes[1], points, x="way", y="loss", legend=True)
     axes[0].set(xscale="log", xlabel="steps", ylabel="test accuracy")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     axes[1].set(xscale="log", xlabel="learning rate x steps", ylabel="test loss (nats)")
     _log_scale(axes[1])
-    handles, labels = axes[0].get_legend_handles_labels()
-    axes[1].legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
-
-
-def spread(runs: dict[str, Sequence[History]], splits: Sequence[str], *, title: str) -> Figure:
-    """Loss and accuracy against epochs over several seeds: the mean, and all in a band.
-
-    Args:
-        runs: recipe's name -> one history a seed, all with the same epochs.
-        splits: two at most; the second is drawn solid, the first dashed.
-        title: of the figure.
-    """
-    figure, panels = _against_epochs(title)
-    for axis, quantity in panels:
-        for colour, (name, histories) in zip(sns.color_palette(), runs.items(), strict=False):
-            for style, split in zip(_styles(splits), splits, strict=True):
-                values = torch.tensor([history.curve(split, quantity) for history in histories])
-                epochs = histories[0].epochs
-                axis.fill_between(
-                    epochs, values.amin(0), values.amax(0), color=colour, alpha=0.25
-                )
-                axis.plot(epochs, values.mean(0), style, color=colour, label=f"{name}, {split}")
-    _legend(panels[1][0])
-    return figure
-
-
-def mark_epoch(figure: Figure, epoch: int, label: str) -> Figure:
-    """Add a vertical line at one epoch to every panel of `curves`."""
-    for axis in figure.axes:
-        axis.axvline(epoch, color="0.4", linewidth=1, linestyle=":", label=label)
-    _legend(figure.axes[-1])
     return figure
 
 
@@ -131,11 +113,11 @@ def activations(
 
 def jacobians(panels: Mapping[str, Tensor], *, title: str) -> Figure:
     """Jacobians (N, N) as heat maps on one scale, with their values written in."""
-    figure, axes = _panels(1, len(panels), title, height=1.75)
+    figure, axes = _panels(1, len(panels), title, height=2.7)
     limit = max(J.abs().max().item() for J in panels.values())
     for axis, (name, J) in zip(axes, panels.items(), strict=True):
         _written(axis, J, limit)
-        axis.set(title=name, xlabel="k (input)", ylabel="i (output)")
+        axis.set(title=name, xlabel="k (input)", ylabel="i (output)", aspect="equal")
     return figure
 
 
@@ -146,13 +128,12 @@ def hidden_outputs(samples: dict[str, Tensor], *, title: str) -> Figure:
         samples: network's name -> outputs, any shape.
         title: of the figure.
     """
-    figure, axes = _panels(1, len(samples), title, height=1.55, sharey=True)
+    figure, axes = _panels(1, len(samples), title, height=1.8, sharey=True)
     for axis, (name, values) in zip(axes, samples.items(), strict=True):
-        share, edges = torch.histogram(values.flatten().cpu(), bins=20, range=(0.0, 1.0))
-        axis.stairs(share / share.sum(), edges, fill=True)
-        axis.set_title(name)
+        bins = {"bins": 20, "binrange": (0, 1), "stat": "proportion"}
+        sns.histplot(x=values.flatten().numpy(force=True), ax=axis, **bins)
+        axis.set(title=name, xlim=(0, 1), ylabel="share")
     figure.supxlabel("output of a hidden unit", fontsize="medium")
-    axes[0].set_ylabel("share of outputs")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 
@@ -236,14 +217,14 @@ def reliability(confidence: Tensor, accuracy: Tensor, count: Tensor, *, title: s
     return figure
 
 
-def shares(values: Sequence[float], names: Sequence[str], *, title: str) -> Figure:
-    """A bar a name, from the least to the greatest share, in three columns."""
-    order = sorted(range(len(names)), key=lambda i: values[i])
-    rows = -(-len(order) // 3)
+def shares(values: pd.Series, *, title: str) -> Figure:
+    """A bar a name in the index, from the least to the greatest share, in three columns."""
+    values = values.sort_values(kind="stable")
+    rows = -(-len(values) // 3)
     figure, axes = _panels(1, 3, title, height=0.15 * rows + 0.6)
     for first, axis in enumerate(axes):
-        part = order[first * rows : (first + 1) * rows]
-        bars = axis.barh([names[i] for i in part], [values[i] for i in part])
+        part = values[first * rows : (first + 1) * rows]
+        bars = axis.barh(part.index, part)
         axis.bar_label(bars, fmt="{:.0%}", padding=2, fontsize=SMALL)
         axis.tick_params(labelsize=SMALL)
         axis.set(xlim=(0, 1.2), xticks=[])
@@ -252,71 +233,75 @@ def shares(values: Sequence[float], names: Sequence[str], *, title: str) -> Figu
     return figure
 
 
-def trade_off(models: dict[str, tuple[int, float]], *, ylabel: str, title: str) -> Figure:
-    """Accuracy against number of parameters, each model named beside its dot.
+def trade_off(models: pd.DataFrame, *, y: str, title: str) -> Figure:
+    """Accuracy against number of parameters, each model named beside its mark.
 
     Args:
-        models: name -> parameters, accuracy as a share of 1; those of which the name begins
-            with "here" stand out.
-        ylabel: which accuracy.
+        models: name, parameters, the accuracy as a share of 1, and whether it is ours.
+        y: the column of the accuracy, and the label of its axis.
         title: of the figure.
     """
-    figure, (axis,) = _panels(1, 1, title, height=2.1)
-    counts = [parameters for parameters, _ in models.values()]
-    middle = (min(counts) * max(counts)) ** 0.5
-    for name, (parameters, accuracy) in models.items():
-        ours = name.startswith("here")
-        colour = sns.color_palette()[1 if ours else 0]
-        axis.plot(parameters, accuracy, "D" if ours else "o", color=colour)
-        side, shift = ("left", 6) if parameters <= middle else ("right", -6)
+    figure, (axis,) = _panels(1, 1, title, height=2.3)
+    marks = {"hue": "ours", "style": "ours", "markers": {True: "D", False: "o"}, "s": 45}
+    sns.scatterplot(models, x="parameters", y=y, legend=False, ax=axis, **marks)
+    middle = (models["parameters"].min() * models["parameters"].max()) ** 0.5
+    for model in models.to_dict("records"):
+        right = model["parameters"] <= middle
         axis.annotate(
-            name,
-            (parameters, accuracy),
-            (shift, -2),
+            model["name"],
+            (model["parameters"], model[y]),
+            (6 if right else -6, -2),
             textcoords="offset points",
-            ha=side,
+            ha="left" if right else "right",
             fontsize=SMALL,
         )
-    axis.set(xscale="log", xlabel="parameters", ylabel=ylabel)
+    axis.set(xscale="log")
     axis.margins(x=0.1, y=0.12)
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 
 
-def variants(
-    judged: dict[str, dict[str, Sequence[float]]], *, xlabel: str, title: str
-) -> Figure:
+def variants(runs: pd.DataFrame, *, title: str) -> Figure:
     """A row a variant, a mark a run; a line where the runs of the first variant are on average.
 
     Args:
-        judged: split -> variant -> values of its runs; each split has the same variants.
-        xlabel: what the values are.
+        runs: variant, split, loss; a panel for each split, variants in order of appearance.
         title: of the figure.
     """
-    names = list(next(iter(judged.values())))
-    figure, axes = _panels(1, len(judged), title, height=0.16 * len(names) + 0.9, sharey=True)
-    for axis, (split, values) in zip(axes, judged.items(), strict=True):
-        for row, name in enumerate(names):
-            axis.plot(values[name], [row] * len(values[name]), "o", color="C0", markersize=4)
-        first = values[names[0]]
-        axis.axvline(sum(first) / len(first), color="C1", linewidth=1, zorder=0)
-        axis.set(xlabel=f"{xlabel}, {split}")
-    axes[0].set_yticks(range(len(names)), names)
-    axes[0].invert_yaxis()
+    names = list(runs["variant"].unique())
+    splits = list(runs["split"].unique())
+    figure, axes = _panels(1, len(splits), title, height=0.16 * len(names) + 0.9, sharey=True)
+    for axis, split in zip(axes, splits, strict=True):
+        shown = runs[runs["split"] == split]
+        style = {"jitter": False, "color": "C0", "size": 4}
+        sns.stripplot(shown, x="loss", y="variant", order=names, ax=axis, **style)
+        first = shown.loc[shown["variant"] == names[0], "loss"].mean()
+        axis.axvline(first, color="C1", linewidth=1, zorder=0)
+        axis.set(xlabel=f"loss, {split}", ylabel="")
     return figure
 
 
 def prediction(
-    photo: Tensor, names: Sequence[str], probabilities: Sequence[float], *, title: str
+    photo: Tensor,
+    names: Sequence[str],
+    probabilities: Sequence[float],
+    *,
+    title: str,
+    stand_in: bool = False,
 ) -> Figure:
-    """A photo (3, H, W) beside the probabilities of its most probable classes."""
-    figure, axes = _panels(1, 2, title, height=1.3, width_ratios=(1, 2))
+    """A photo (3, H, W) beside the probabilities of its most probable classes.
+
+    Bars of a stand-in's predictions are grey and hatched, lest they look like answers.
+    """
+    figure, axes = _panels(1, 2, title, height=1.6, width_ratios=(1, 2))
     _show(axes[0], photo)
     axes[0].set_axis_off()
-    sns.barplot(x=list(probabilities), y=list(names), color=sns.color_palette()[0], ax=axes[1])
-    axes[1].bar_label(axes[1].containers[0], fmt="{:.1%}", padding=2)
-    axes[1].set(xlabel="probability", ylabel="", xticks=[])
-    axes[1].margins(x=0.2)
+    look = {"color": "0.85", "hatch": "///", "edgecolor": "0.5"} if stand_in else {}
+    bars = axes[1].barh(names, probabilities, **look)
+    axes[1].bar_label(bars, fmt="{:.1%}", padding=2)
+    axes[1].set(xlabel="probability", xlim=(0, 1.25 * max(probabilities)), xticks=[])
+    axes[1].invert_yaxis()
+    axes[1].grid(visible=False)
     return figure
 
 
@@ -377,22 +362,37 @@ def responses(
     return figure
 
 
-def _against_epochs(title: str) -> tuple[Figure, list[tuple[Axes, str]]]:
-    """A panel for the loss, one for accuracy, each with what it shows."""
-    figure, axes = _panels(1, 2, title, height=1.95)
-    labels = {"loss": "loss (cross-entropy, nats)", "accuracy": "accuracy"}
-    for axis, label in zip(axes, labels.values(), strict=True):
-        axis.set(xlabel="epoch", ylabel=label)
-        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
-    _log_scale(axes[0])
-    return figure, list(zip(axes, labels, strict=True))
+def _lines(axis: Axes, frame: pd.DataFrame, *, x: str, y: str, legend: bool) -> None:
+    """A line a curve: colour and marker tell runs apart, in grey print too; dashes, splits."""
+    keys = frame[["curve", "run", "split"]].drop_duplicates()
+    runs, splits = list(keys["run"].unique()), list(keys["split"].unique())
+    looks = zip(cycle(sns.color_palette()), cycle(MARKERS), strict=False)
+    looks = dict(zip(runs, looks, strict=False))
+    dashes = dict(zip(reversed(splits), ("", (4, 2)), strict=False))
+    several = frame.duplicated(["curve", x]).any()
+    sns.lineplot(
+        frame,
+        x=x,
+        y=y,
+        hue="curve",
+        style="curve",
+        palette={k.curve: looks[k.run][0] for k in keys.itertuples()},
+        markers={k.curve: looks[k.run][1] for k in keys.itertuples()},
+        dashes={k.curve: dashes[k.split] for k in keys.itertuples()},
+        errorbar=("pi", 100) if several else None,
+        markevery=-(-frame[x].nunique() // 16),
+        markersize=5,
+        markeredgewidth=0.4,
+        legend="full" if legend else False,
+        ax=axis,
+    )
+    if legend:  # beside the panel, where it covers no curve
+        sns.move_legend(axis, "upper left", bbox_to_anchor=(1.0, 1.0), title=None)
 
 
-def _looks() -> list[dict]:
-    """Colour and marker of one run after the other."""
-    pairs = zip(sns.color_palette(), MARKERS, strict=False)
-    return [{"color": c, "marker": m, "markersize": 3, "linewidth": 1.2} for c, m in pairs]
+def _tall(frame: pd.DataFrame) -> float:
+    """Height in inches that holds the curves, and the legend that names them."""
+    return max(2.4, 0.8 + 0.2 * frame["curve"].nunique())
 
 
 def _log_scale(axis: Axes) -> None:
@@ -403,20 +403,12 @@ def _log_scale(axis: Axes) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _legend(axis: Axes) -> None:
-    """Beside the panel, where it covers no curve."""
-    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-
-
 def _written(axis: Axes, values: Tensor, limit: float) -> None:
     """A matrix as a heat map from -limit to limit, with its values written in."""
     scale = {"cmap": "vlag", "vmin": -limit, "vmax": limit}
     style = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": SMALL}}
     sns.heatmap(values, cbar=False, ax=axis, **scale, **style)
-
-
-def _styles(splits: Sequence[str]) -> list[str]:
-    return ["-"] if len(splits) == 1 else ["--", "-"]
+    axis.tick_params(rotation=0)
 
 
 def _panels(

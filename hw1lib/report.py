@@ -1,14 +1,18 @@
-"""What a notebook cell shows besides figures: source code, tables, where the data came from."""
+"""What a notebook cell shows besides figures: source code, tables, claims that are checked."""
 
 import ast
 import inspect
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from importlib.metadata import version
 from textwrap import dedent, fill
 
+import pandas as pd
 from IPython.display import HTML, Markdown
+from pandas.io.formats.style import Styler
+from torch import Tensor
 
 from hw1lib.datasets.resources import Source
 
@@ -67,39 +71,37 @@ def source_line(function: Callable, start: str) -> str:
     return found[0]
 
 
-class FiguresStated:
-    """Markdown whose figures programs can read too: the output's metadata carries them."""
+class Stated:
+    """An output that programs can read too: its metadata carries what its text shows."""
 
-    def __init__(self, text: str, figures: dict[str, float]) -> None:
-        self.text = text
-        self.figures = figures
+    def __init__(self, data: dict[str, str], stated: dict[str, object]) -> None:
+        self.shown, self.stated = data, stated
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, object]]:
-        """Markdown and plain text, and the metadata of the output that shows them."""
-        data = {"text/markdown": self.text, "text/plain": self.text}
-        return data, {"hw1": self.figures}
+        """What is shown, by MIME type, and the metadata of the output that shows it."""
+        return self.shown, {"hw1": self.stated}
 
 
-def figures_stated(text: str, **figures: float) -> FiguresStated:
-    """Markdown for the last line of a cell, whose figures `check` finds in the notebook.
+def stated_metrics(text: str, **metrics: float) -> Stated:
+    """Markdown for the last line of a cell, whose metrics `check` finds in the notebook.
 
     Args:
-        text: what is shown. It has to hold each figure as `as_shown` writes it, so that
+        text: what is shown. It has to hold each metric as `as_shown` writes it, so that
             what a reader and what a program finds cannot differ.
-        figures: by the names that `hw1lib.submission.check` knows: `mnist_test_accuracy`,
+        metrics: by the names that `hw1lib.submission.check` knows: `mnist_test_accuracy`,
             `cnn_test_accuracy` (shares, 0 to 1) and `cnn_parameters` (a count).
 
     Raises:
-        ValueError: the text does not show one of the figures.
+        ValueError: the text does not show one of the metrics.
     """
-    for name, value in figures.items():
+    for name, value in metrics.items():
         if as_shown(value) not in text:
             raise ValueError(f"the text does not show {name} as {as_shown(value)}: {text!r}")
-    return FiguresStated(text, figures)
+    return Stated({"text/markdown": text, "text/plain": text}, metrics)
 
 
 def as_shown(value: float) -> str:
-    """A count with commas, as in 91,587; any other figure in percent, as in 87.01%."""
+    """A count with commas, as in 91,587; any other metric in percent, as in 87.01%."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.2%}"
 
 
@@ -109,45 +111,90 @@ def titled(title: str, *sources: Source) -> str:
 
 
 def table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
+    frame: pd.DataFrame,
+    formats: str | Mapping[str, str] | None = None,
     *,
     title: str,
-    red: Sequence[int] = (),
+    red: pd.Series | None = None,
 ) -> HTML:
-    """A table with a caption.
+    """A data frame as a table with a caption, the same HTML at each run.
 
     Args:
-        columns: headings.
-        rows: one value a column; text is shown as it is, never as markup.
+        frame: one line a row; an index without a name is left out, and underscores of column
+            names become spaces. Text is shown as it is, never as markup; nan is left blank.
+        formats: one for all numbers, or column -> format, as in "{:.1%}"; columns without
+            one are shown as they are.
         title: the caption.
-        red: indices of the rows to print in red.
+        red: whether to print a row in red, one value a row.
     """
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
-    body = "".join(
-        "<tr>" + "".join(_cell(value, red=index in red) for value in row) + "</tr>"
-        for index, row in enumerate(rows)
-    )
-    caption = f"<caption>{escape(title)}</caption>"
-    return HTML(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    if shown := [name for name in frame.index.names if name is not None]:
+        frame = frame.reset_index(shown)
+    frame = frame.reset_index(drop=True).rename(columns=lambda name: name.replace("_", " "))
+    if isinstance(formats, str):
+        formats = dict.fromkeys(frame.select_dtypes("number"), formats)
+    formats = {name.replace("_", " "): how for name, how in (formats or {}).items()}
+    name = f"{zlib.crc32((title + frame.to_csv()).encode()):08x}"  # no rule for another table
+    styler = Styler(frame, uuid=name, cell_ids=False, caption=escape(title))
+    styler.format(formats, na_rep="", escape="html").format_index(escape="html", axis=1)
+    if red is not None:
+        rows = frame.index[red.to_numpy(bool)]
+        styler.map(lambda _: f"color: {RED}", subset=pd.IndexSlice[rows, :])
+    return HTML(styler.hide().to_html())
 
 
-def _cell(value: object, *, red: bool) -> str:
-    style = f' style="color: {RED}"' if red else ""
-    return f"<td{style}>{escape(str(value))}</td>"
+def claims(stated: Iterable[tuple[str, bool, str]], *sources: Source) -> Stated:
+    """What the text around says of this run, ticked where it is so.
+
+    Args:
+        stated: each claim as the text makes it, whether it holds, and the measured value that
+            decides.
+        sources: what the values rest on; of a stand-in nothing is claimed.
+
+    Returns:
+        A table for the last line of a cell: ticks, in red what does not hold, and "not
+        checked" on stand-ins. Its metadata holds "claims": claim -> true, false or null.
+    """
+    rows = pd.DataFrame(stated, columns=["claim", "holds", "measured"])
+    verdicts = {True: "✓", False: "✗ not so"}
+    drawn = any(source.stand_in for source in sources)
+    rows["holds"] = rows["holds"].astype(bool)
+    shown = rows.assign(holds="not checked" if drawn else rows["holds"].map(verdicts))
+    failed = ~rows["holds"] & (not drawn)
+    html = table(shown, title=titled("What the text claims", *sources), red=failed).data
+    holds = [None] * len(rows) if drawn else rows["holds"].tolist()
+    data = {"text/html": html, "text/plain": shown.to_string(index=False)}
+    return Stated(data, {"claims": dict(zip(rows["claim"], holds, strict=True))})
+
+
+def vanishing(
+    differences: Mapping[str, Tensor], *, below: float = 1e-7
+) -> list[tuple[str, bool, str]]:
+    """Claims that differences are 0 but for rounding, as `claims` takes them.
+
+    Args:
+        differences: claim -> tensor whose entries should all be 0.
+        below: the greatest absolute value that counts as rounding.
+    """
+    largest = {claim: value.abs().max().item() for claim, value in differences.items()}
+    return [(claim, off < below, f"off by {off:.1e}") for claim, off in largest.items()]
 
 
 def provenance(sources: Mapping[str, Source]) -> HTML:
     """Where each resource of this run came from; stand-ins in red."""
     found = list(sources.values())
-    return table(
-        ("data", "from", "what it is"),
-        [(s.title, "STAND-IN" if s.stand_in else s.origin, s.detail) for s in found],
-        title="Draft: what is printed in red is a stand-in"
-        if any(s.stand_in for s in found)
-        else "Where the data of this run came from",
-        red=[index for index, s in enumerate(found) if s.stand_in],
+    drawn = pd.Series([source.stand_in for source in found])
+    rows = pd.DataFrame(
+        {
+            "data": source.title,
+            "from": "STAND-IN" if source.stand_in else source.origin,
+            "what it is": source.detail,
+        }
+        for source in found
     )
+    title = "Where the data of this run came from"
+    if drawn.any():
+        title = "Draft: what is printed in red is a stand-in"
+    return table(rows, title=title, red=drawn)
 
 
 def versions() -> str:

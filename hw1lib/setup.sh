@@ -1,6 +1,7 @@
 # Sourced by export.sh and test.sh: finds a Python, makes .venv and keeps it up to date.
 # Written for the bash 3.2 that macOS has.
 
+unset CDPATH # cd would go elsewhere, and say so
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
 stamp=$venv/hw1-made-from # "unfinished", or all that this .venv was made from
@@ -12,6 +13,23 @@ explain() { printf '\n%s\n' "$*" >&2; }
 stop() {
   explain "$@"
   exit 1
+}
+
+# Stops where this shell allows less than any run needs: what failed first would look like a
+# damaged .venv. torch alone takes 4 GB of addresses to load.
+require_limits() {
+  local memory files
+  memory=$(ulimit -v) files=$(ulimit -n)
+  if [ "$files" != unlimited ] && [ "$files" -lt 256 ]; then
+    ulimit -S -n "$(ulimit -H -n)" 2>/dev/null || true
+    files=$(ulimit -n)
+    [ "$files" = unlimited ] || [ "$files" -ge 64 ] ||
+      stop "This shell allows $files open files (ulimit -n), and a run needs 64. Open another" \
+        "shell, or ask whoever set the limit, and run again."
+  fi
+  [ "$memory" = unlimited ] || [ "$memory" -ge 4000000 ] ||
+    stop "This shell allows $((memory / 1000)) MB of memory (ulimit -v), and a run needs 4000." \
+      "Open another shell, or ask whoever set the limit, and run again."
 }
 
 # Prints the first Python of 3.10 or newer that can make a virtual environment. Each is tried by
@@ -39,6 +57,7 @@ find_python() {
 # up to date when requirements.txt or pyproject.toml changed; otherwise does nothing.
 prepare_venv() {
   local wanted
+  require_limits
   wanted=$(printf '%s\n' "$root" && cat "$root/requirements.txt" "$root/pyproject.toml")
   if is_ready; then return; fi
   exec 9<"$root/requirements.txt"

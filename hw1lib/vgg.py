@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -96,7 +97,7 @@ def preprocess(image: Image.Image) -> tuple[Tensor, list[Step]]:
     steps.append(_step(f"shorter side resized to {RESIZE}", T.pil_to_tensor(image)))
     x = T.pil_to_tensor(T.center_crop(image, [CROP, CROP]))
     steps.append(_step(f"central {CROP} x {CROP} cut out", x))
-    x = T.to_dtype(x, torch.float32, scale=True)
+    x = x.to(torch.float32) / 255  # as torchvision does here; its to_dtype multiplies by 1/255
     steps.append(_step("scaled from 0..255 to [0, 1]", x))
     x = T.normalize(x, MEAN, STD)
     steps.append(_step(f"minus {MEAN}, divided by {STD}", x))
@@ -160,3 +161,73 @@ def filters_and_responses(model: nn.Module, x: Tensor, count: int) -> tuple[Tens
     """
     layer = model.features[0]
     return layer.weight[:count].clone(), layer(x.unsqueeze(0)).squeeze(0)[:count]
+
+
+def ideal_patches() -> dict[str, Tensor]:
+    """Patches (3, 3, 3) of a photo, in the network's units, each of length 1.
+
+    An even one, edges between grey tones and between red and blue in four directions (the other
+    four are their negatives), and a spot.
+    """
+    across = torch.tensor([-1.0, 0.0, 1.0]).expand(3, 3)
+    down = across.T
+    spot = torch.ones(3, 3)
+    spot[1, 1] = -8.0
+    grey, red_blue = torch.ones(3, 1, 1), torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1)
+    edges = {
+        "at the right": across,
+        "at the lower right": (across + down).sign(),
+        "at the bottom": down,
+        "at the lower left": (down - across).sign(),
+    }
+    patches = {"evenly bright": grey.expand(3, 3, 3)}
+    patches |= {f"bright {where}": grey * edge for where, edge in edges.items()}
+    patches |= {f"red {where}, blue opposite": red_blue * e for where, e in edges.items()}
+    patches["a dark spot"] = grey * spot
+    return {name: patch / patch.norm() for name, patch in patches.items()}
+
+
+def likeness(filters: Tensor) -> pd.DataFrame:
+    """How much filters look like ideal patches: the cosine of the angle between the two.
+
+    A filter's response to a patch of length 1, without the bias, in shares of the greatest that
+    any such patch gets, which is the filter's own pattern: 1 is that pattern, -1 its negative.
+
+    Args:
+        filters: (count, 3, 3, 3).
+
+    Returns:
+        A row a patch, under its name; a column a filter, "filter 0" and so on.
+    """
+    patches = ideal_patches()
+    unit = filters.flatten(1) / filters.flatten(1).norm(dim=1, keepdim=True)
+    cosines = torch.stack([*patches.values()]).flatten(1) @ unit.T
+    names = [f"filter {number}" for number in range(len(filters))]
+    return pd.DataFrame(cosines.tolist(), index=pd.Index(patches, name="patch"), columns=names)
+
+
+def correlations(x: Tensor, maps: Tensor) -> pd.DataFrame:
+    """Correlation of responses with differences of neighbouring pixels, over all positions.
+
+    Args:
+        x: the preprocessed photo, (3, H, W).
+        maps: responses to it, (count, H, W).
+
+    Returns:
+        A row a difference, under its name; a column a filter, "filter 0" and so on.
+    """
+    bright, colour = x.mean(0), x[0] - x[2]
+    around = torch.nn.functional.avg_pool2d(bright[None], 3, stride=1)[0]
+    differences = {
+        "red minus blue: right minus left": colour[1:-1, 2:] - colour[1:-1, :-2],
+        "brightness: right minus left": bright[1:-1, 2:] - bright[1:-1, :-2],
+        "brightness: lower right minus upper left": bright[2:, 2:] - bright[:-2, :-2],
+        "brightness: surroundings minus middle": around - bright[1:-1, 1:-1],
+    }
+    inner = maps[:, 1:-1, 1:-1].flatten(1)
+    rows = [
+        torch.corrcoef(torch.cat([difference.reshape(1, -1), inner]))[0, 1:].tolist()
+        for difference in differences.values()
+    ]
+    names = [f"filter {number}" for number in range(len(maps))]
+    return pd.DataFrame(rows, index=pd.Index(differences, name="difference"), columns=names)

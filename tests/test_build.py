@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from types import SimpleNamespace
 
@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
 
 from hw1lib.datasets.resources import RESOURCES
-from hw1lib.submission import build, execute
-from hw1lib.submission.execute import ExportError
-from hw1lib.submission.names import IdError
+from hw1lib.submission.names import decide_ids
 from tests.fixtures.projects import IDS, PROJECT_ROOT, WEIGHTS, Project
 
 FIELDS = ("cells", "cell_type", "source", "metadata", "tags", "outputs", "nbformat", "id")
@@ -30,6 +28,12 @@ for epoch in range(1, 4):
          metadata={"hw1_progress": True})
 print("first"); print("second")
 """
+LONG = "CNN · epoch 9/160 · train loss 1, accuracy 2% · val loss 3, accuracy 4% · 95 s left"
+
+
+class Terminal(StringIO):
+    def isatty(self):
+        return True
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def finished(tmp_path_factory):
     """A finished export with IDs from the command line, and what it printed."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         project = Project(tmp_path_factory.mktemp("finished"), monkeypatch)
-        project.write(EPOCHS, "import sys; (os.getcwd(), sys.executable)", "1")
+        project.write(EPOCHS, "import sys; print(os.getcwd(), sys.executable, sep='\\n')", "1")
         before = project.notebook.read_bytes()
         with redirect_stdout(StringIO()) as printed:
             status = project.export("123456782", "987654324")
@@ -60,7 +64,7 @@ def test_an_export_leaves_the_three_files_and_nothing_half_done(finished):
     weights = torch.load(finished.stem.with_suffix(".pkl"), weights_only=True)
     torch.testing.assert_close(weights, WEIGHTS)
     left = {path.name for path in (finished.project.folder / "build").iterdir()}
-    assert left == {f"{finished.stem.name}.pkl", "lock"}
+    assert left == {"executed", "lock", "tmp"}
 
 
 def test_the_command_lines_ids_win_and_the_executed_copy_holds_them(finished):
@@ -73,7 +77,7 @@ def test_cells_run_in_order_in_the_project_with_this_python_whatever_the_kernels
     executed = nbformat.read(finished.stem.with_suffix(".ipynb"), as_version=4)
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == [1, 2, 3, 4, 5]
-    assert code[3].outputs[0].data["text/plain"] == repr((str(PROJECT_ROOT), sys.executable))
+    assert code[3].outputs[0].text == f"{PROJECT_ROOT}\n{sys.executable}\n"
 
 
 def test_each_section_and_file_has_its_line_and_the_verdict_comes_last(finished):
@@ -84,7 +88,7 @@ def test_each_section_and_file_has_its_line_and_the_verdict_comes_last(finished)
         "Q2.II  Training",
         "All cells have run",
     ]
-    assert "epoch" not in finished.printed
+    assert [line.strip() for line in lines if "epoch" in line] == ["epoch 3/3"]
     for resource in RESOURCES.values():
         assert any(line.split("  ")[1:2] == [resource.title] for line in lines)
     assert any(f"{finished.stem.name}.pdf" in line and " MB" in line for line in lines)
@@ -93,36 +97,40 @@ def test_each_section_and_file_has_its_line_and_the_verdict_comes_last(finished)
     assert lines[-1].startswith("Next: ")
 
 
-def test_a_terminal_shows_each_cell_and_epoch_in_one_line_that_is_wiped(project, monkeypatch):
-    class Terminal(StringIO):
-        def isatty(self):
-            return True
-
+def test_a_terminal_shows_each_cell_and_epoch_in_one_line_and_keeps_the_last_epoch(
+    project, monkeypatch
+):
     monkeypatch.setenv("COLUMNS", "60")
     project.write(EPOCHS, "'a title that is far longer than the terminal has columns'")
     with redirect_stdout(Terminal()) as printed:
         assert project.export() == 0
     rewritten = [text.split("\n")[0] for text in printed.getvalue().split("\r\x1b[K")[1:]]
-    assert [text.strip() for text in rewritten if "/" in text] == [
-        "epoch 1/3",
-        "epoch 2/3",
-        "epoch 3/3",
-    ]
+    epochs = [text.strip() for text in rewritten if "/" in text]
+    assert epochs == ["epoch 1/3", "epoch 2/3", "epoch 3/3", "epoch 3/3"]
     assert any("cell 3 of 4: from IPython" in text for text in rewritten)
     assert max(map(len, rewritten)) < 60
     final = re.sub(r"(?m)^.*\r\x1b\[K", "", printed.getvalue())
-    assert "epoch" not in final
+    assert final.count("epoch") == 1
     assert "cell " not in final.partition("Check")[0]
 
 
-def test_a_progress_line_too_long_loses_its_middle_and_keeps_the_time_left():
-    line = "CNN · epoch 9/160 · train loss 1, accuracy 2% · val loss 3, accuracy 4% · 95 s left"
-    assert execute._fitted(line, 90) == line
-    assert (
-        execute._fitted(line, 60) == "CNN · epoch 9/160 · val loss 3, accuracy 4% · 95 s left"
-    )
-    assert execute._fitted(line, 30) == "CNN · epoch 9/160 · 95 s left"
-    assert execute._fitted(line, 10) == "CNN · epo…"
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (100, LONG),
+        (70, "CNN · epoch 9/160 · val loss 3, accuracy 4% · 95 s left"),
+        (40, "CNN · epoch 9/160 · 95 s left"),
+        (20, "CNN · epo…"),
+    ],
+)
+def test_a_progress_line_too_long_loses_its_middle_and_keeps_the_time_left(
+    project, monkeypatch, columns, shown
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    project.write(EPOCHS.replace('f"epoch {epoch}/3"', repr(LONG)))
+    with redirect_stdout(Terminal()) as printed:
+        assert project.export() == 0
+    assert f"\x1b[K         {shown}\r" in printed.getvalue()
 
 
 def test_only_the_last_progress_line_is_kept_and_streams_are_joined(finished):
@@ -186,11 +194,14 @@ def test_a_failing_cell_is_shown_and_what_was_there_before_stays(project, capsys
     assert "Cell 4 of 5 failed" in printed.err
     assert "# divides" in printed.err
     assert printed.err.rstrip().endswith("ZeroDivisionError: division by zero")
-    kept = "build/HW1-failed.ipynb"
-    assert str(project.folder / kept) in printed.out
-    partial = nbformat.reads(project.files()[kept].decode(), as_version=4)
+    kept = project.folder / "build" / "stopped"
+    assert f"is kept in {kept / 'HW1.ipynb'}" in printed.out
+    partial = nbformat.read(kept / "HW1.ipynb", as_version=4)
     assert [cell.get("execution_count") for cell in partial.cells[-3:]] == [3, 4, None]
-    assert {name: data for name, data in project.files().items() if name != kept} == before
+    after = project.files()
+    saved = {after.pop(f"build/stopped/{path.name}") for path in kept.iterdir()}
+    assert project.weights.read_bytes() in saved
+    assert after == before
 
 
 def test_a_notebook_that_saves_no_weights_is_not_published(project, capsys):
@@ -239,7 +250,7 @@ def test_exactly_one_cell_holds_the_ids(project, capsys, copies):
 def test_ids_spread_over_lines_are_replaced_as_a_whole(project):
     source = "# שתי סטודנטיות\nSTUDENT_IDS = (\n    'ID1',  # hers\n    'ID2',\n)  # end"
     notebook = new_notebook(cells=[new_code_cell(source, metadata={"tags": ["ids"]})])
-    build._decide_ids(notebook, ["123456789"])
+    decide_ids(notebook, ["123456789"])
     assert notebook.cells[0].source == '# שתי סטודנטיות\nSTUDENT_IDS = ["123456789"]  # end'
 
 
@@ -301,20 +312,27 @@ notebooks = st.fixed_dictionaries(
 @example('{"nbformat": 99}')
 @example(b"\xff\xfe")
 @example('{"nbformat":4,"nbformat_minor":5,"metadata":{"x":"\\ud800"},"cells":[]}')
-def test_any_bytes_are_a_notebook_or_told_to_be_none(tmp_path, content):
-    path = tmp_path / "HW1.ipynb"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    try:
-        original, notebook = build._read(path)
-    except ExportError as error:
-        told = str(error)
-    else:
-        assert original == path.read_bytes()
-        with suppress(IdError):
-            build._decide_ids(notebook, [])
-        build._written(notebook)
-        return
-    assert told.startswith(f"{path} is not a notebook, or a damaged one: ")
+def test_any_bytes_are_a_notebook_or_told_to_be_none(project, content):
+    data = content if isinstance(content, bytes) else content.encode()
+    project.notebook.write_bytes(data)
+    with redirect_stderr(StringIO()) as told:
+        status = project.export()
+    assert project.notebook.read_bytes() == data
+    assert status in (1, 2)
+    no_notebook = f"{project.notebook} is not a notebook, or a damaged one: "
+    no_ids = " code cells have the tag ids", "must hold your IDs in quotes"
+    assert (no_notebook in told.getvalue()) == (status == 1)
+    assert any(words in told.getvalue() for words in no_ids) == (status == 2)
+
+
+def test_half_a_character_in_a_notebook_costs_nothing_but_itself(project):
+    project.write()
+    notebook = json.loads(project.notebook.read_text())
+    notebook["metadata"]["x"] = "\ud800"
+    project.notebook.write_text(json.dumps(notebook))
+    assert project.export() == 0
+    executed = (project.folder / "submission" / "HW1_ID1_ID2.ipynb").read_text()
+    assert json.loads(executed)["metadata"]["x"] == "?"
 
 
 def test_nothing_slow_is_imported_before_the_notebook_starts():

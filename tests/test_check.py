@@ -366,7 +366,7 @@ def test_curves_are_read_whether_their_text_is_drawn_or_written(kind):
     with rc_context({"svg.fonttype": kind}):
         figure = samples.displayed(samples.curves(("train", "test"), "lr 1", "lr 2"))
     loss, accuracy = read_drawing(figure.data["image/svg+xml"]).panels.values()
-    assert loss.labels == ["epoch", "loss (cross-entropy, nats)"]
+    assert loss.labels == ["epoch", "loss (nats)"]
     assert accuracy.labels == ["epoch", "accuracy"]
     assert accuracy.legend == ["lr 1, train", "lr 1, test", "lr 2, train", "lr 2, test"]
     assert (loss.lines, accuracy.lines) == (4, 4)

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from hw1lib.datasets import download, resources
+from hw1lib.datasets import download, fetch, resources
+from hw1lib.datasets.download import resumable
 from hw1lib.datasets.resources import RESOURCES, ResourceError, obtain
-from hw1lib.datasets.resume import resumable
 from tests.fixtures.mirrors import (
     CONTENT,
     GOOD,
@@ -63,7 +63,7 @@ def test_what_a_mirror_lacks_comes_from_upstream(mirror, monkeypatch):
     for i, where in enumerate(("", "upstream/")):
         mirror.files[f"{where}mnist-{i}.gz"] = CONTENT + bytes([i])
     files = [
-        a_file(name, CONTENT + bytes([i]), f"{mirror.url}/upstream/{name}")
+        a_file(name, CONTENT + bytes([i]), f"{mirror.url}/upstream/{name}", folder="mnist")
         for i, name in enumerate(("mnist-0.gz", "mnist-1.gz"))
     ]
     set_files(monkeypatch, "mnist", *files)
@@ -203,7 +203,7 @@ def test_strict_export_without_a_network_ends_with_status_3_and_no_files(tmp_pat
             tmp_path,
             "123456782",
         ],
-        cwd=resources.PROJECT_ROOT,
+        cwd=fetch.PROJECT_ROOT,
         env={**os.environ, **nowhere, "no_proxy": "", "NO_PROXY": "", "HW1_STANDIN": ""},
         capture_output=True,
         text=True,
@@ -278,8 +278,8 @@ def test_half_download_is_finished_by_the_next_run(half, mirror):
 def test_download_of_a_killed_run_is_finished_by_the_next(mirror, checkpoints):
     meets(mirror, Answer.hang_in_body)
     code = (
-        "import sys, pathlib; from hw1lib.datasets import download, resume\n"
-        "with resume.resumable(pathlib.Path(sys.argv[2])) as path:\n"
+        "import sys, pathlib; from hw1lib.datasets import download\n"
+        "with download.resumable(pathlib.Path(sys.argv[2])) as path:\n"
         "    download.download(sys.argv[1], path)"
     )
     arguments = [f"{mirror.url}/vgg16.pth", checkpoints / "vgg16.pth"]

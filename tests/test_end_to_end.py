@@ -86,7 +86,7 @@ def test_the_weights_load_where_there_is_no_hw1lib(draft):
     assert (done.stdout, done.stderr) == (f"{shapes}\n", "")
 
 
-@pytest.mark.parametrize("file", [f"draft/{NAME}.pkl", "build/cnn.pt"])
+@pytest.mark.parametrize("file", [f"draft/{NAME}.pkl", "build/executed/cnn.pt"])
 def test_a_second_export_gives_the_same_bits(exports, file):
     first, second = (torch.load(output / file, weights_only=True) for output, _ in exports)
     assert first.keys() == second.keys()

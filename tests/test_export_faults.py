@@ -8,14 +8,18 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
 from hw1lib.submission import __main__ as command
 from hw1lib.submission import build, execute
+from hw1lib.submission.pdf import TypstPDFExporter
+from hw1lib.submission.publish import publish
 from tests.fixtures.projects import HANG_S, PROJECT_ROOT, Project, wait_for
 
 NAME = "HW1_ID1_ID2"
@@ -38,23 +42,34 @@ def project(tmp_path, monkeypatch):
 def no_kernel(project, monkeypatch):
     """Stand in for the kernel where what comes before or after it is tried."""
 
-    def save_weights(notebook, *, env, **_):
+    def save_weights(notebook, *, env, **others):
         shutil.copy(project.weights, Path(env["HW1_OUTPUT"]) / f"{NAME}.pkl")
+        settings.update(others)
         for action in actions:
             action()
         return 0
 
-    actions = []
+    actions, settings = [], {}
     monkeypatch.setattr(build, "execute", save_weights)
     project.write()
-    return actions.append
+    return SimpleNamespace(then=actions.append, settings=settings)
 
 
 def assert_only_kept(project: Project, before: dict[str, bytes], *, executed: int) -> None:
-    """Nothing on the disk is new but the notebook as far as it came."""
+    """Nothing on the disk is new but the notebook as far as it came, and what it saved."""
     after = project.files()
-    kept = nbformat.reads(after.pop("build/HW1-failed.ipynb").decode(), as_version=4)
+    kept = nbformat.reads(after.pop("build/stopped/HW1.ipynb").decode(), as_version=4)
     assert sum(bool(cell.get("execution_count")) for cell in kept.cells) >= executed
+    if executed > 1:
+        assert after.pop(f"build/stopped/{NAME}.pkl") == project.weights.read_bytes()
+    assert after == before
+
+
+def assert_finished_and_kept(project: Project, before: dict[str, bytes]) -> None:
+    """The executed notebook and the weights are kept, and make a set once the fault is gone."""
+    after = project.files()
+    assert after.pop(f"build/executed/{NAME}.pkl") == project.weights.read_bytes()
+    assert nbformat.reads(after.pop(f"build/executed/{NAME}.ipynb").decode(), as_version=4)
     assert after == before
 
 
@@ -85,10 +100,11 @@ def test_a_cell_that_hangs_is_named_after_the_time_allowed(project, capsys):
     [("", [], None), ("5", [], 5), ("5", ["--cell-timeout=7"], 7)],
 )
 def test_the_time_allowed_comes_from_the_option_else_the_environment(
-    monkeypatch, variable, arguments, seconds
+    project, no_kernel, monkeypatch, variable, arguments, seconds
 ):
     monkeypatch.setenv("HW1_CELL_TIMEOUT", variable)
-    assert command._parser().parse_args(arguments).cell_timeout == seconds
+    assert project.export(*arguments) == 0
+    assert no_kernel.settings["cell_timeout"] == seconds
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "1.5", "9999999"])
@@ -98,7 +114,7 @@ def test_a_time_that_is_none_is_refused_before_anything_runs(project, capsys, se
     with pytest.raises(SystemExit) as stopped:
         project.export(f"--cell-timeout={seconds}")
     assert stopped.value.code == 2
-    assert f"'{seconds}' is no number of seconds" in capsys.readouterr().err
+    assert f"--cell-timeout: '{seconds}' is no number of seconds" in capsys.readouterr().err
     assert project.files() == before
 
 
@@ -174,22 +190,86 @@ def test_a_kernel_that_does_not_start_is_told_with_a_way_on(
     error = capsys.readouterr().err
     assert "did not start" in error
     assert "Delete the folder .venv" in error
-    assert_only_kept(project, before, executed=0)
+    assert project.files() == before
 
 
 # Memory and disk of the export itself. --------------------------------------------------------
 
 
 @pytest.mark.usefixtures("no_kernel")
-def test_memory_that_runs_out_in_the_export_itself_is_called_that(project, capsys, monkeypatch):
-    def too_much(*_):
-        return bytearray(1 << 60)
-
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (MemoryError, "The memory ran out: close other"),
+        (ValueError("of the exporter"), "The PDF could not be made: of the exporter"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
+    ],
+)
+def test_a_pdf_that_fails_costs_nothing_and_is_made_again_alone(
+    project, capsys, monkeypatch, fault, message
+):
     before = project.files()
-    monkeypatch.setattr(build, "_pdf", too_much)
-    assert project.export() == 1
-    assert capsys.readouterr().err.strip().startswith("The memory ran out: close other")
-    assert_only_kept(project, before, executed=0)
+    with monkeypatch.context() as patch:
+        at_each_pdf(patch, lambda exports: raise_(fault) if exports == 2 else None)
+        assert project.export() == 1
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "./export.sh --pdf-only makes the PDF and publishes all three" in printed.out
+    assert_finished_and_kept(project, before)
+    monkeypatch.setattr(build, "execute", None)
+    assert project.export("--pdf-only") == 0
+    assert has_new_set(project)
+
+
+def at_each_pdf(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object]) -> None:
+    """Before the n-th PDF, act(n): the first is of the bare cells, the second of all."""
+    make, exports = TypstPDFExporter.from_notebook_node, count(1)
+
+    def acting(*arguments, **kwargs):
+        act(next(exports))
+        return make(*arguments, **kwargs)
+
+    monkeypatch.setattr(TypstPDFExporter, "from_notebook_node", acting)
+
+
+def raise_(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_a_pdf_with_notes_is_published_and_said_and_strict_keeps_it_back(
+    project, capsys, monkeypatch
+):
+    make = TypstPDFExporter.from_notebook_node
+
+    def with_note(*arguments, **kwargs):
+        pdf, resources = make(*arguments, **kwargs)
+        return pdf, {**resources, "notes": ["cell 3: \\foo is shown as its source"]}
+
+    monkeypatch.setattr(TypstPDFExporter, "from_notebook_node", with_note)
+    before = project.files()
+    assert project.export("--strict") == 1
+    printed = capsys.readouterr()
+    assert "--strict refuses a PDF with notes" in printed.err
+    assert "Data" not in printed.out
+    assert project.files() == before
+
+    assert project.export() == 4
+    printed = capsys.readouterr().out
+    assert has_new_set(project)
+    assert printed.count("  note: cell 3: \\foo is shown as its source\n") == 2
+    assert printed.index("note: cell 3") < printed.index("Data")
+    assert "The PDF has 1 note," in printed
+
+
+@pytest.mark.usefixtures("no_kernel")
+def test_a_cell_that_cannot_be_typeset_is_told_before_anything_runs(
+    project, capsys, monkeypatch
+):
+    at_each_pdf(monkeypatch, lambda n: raise_(ValueError("cell 3")) if n == 1 else None)
+    assert project.export() == 0
+    printed = capsys.readouterr().out
+    assert printed.index("note: The PDF could not be made: cell 3") < printed.index("Data")
 
 
 @pytest.mark.usefixtures("no_kernel")
@@ -197,6 +277,7 @@ def test_memory_that_runs_out_in_the_export_itself_is_called_that(project, capsy
     ("number", "advice"),
     [
         (errno.ENOSPC, "free some space and run again"),
+        (errno.EISDIR, "Something else has a name that is needed"),
         (errno.EDQUOT, "free some space and run again"),
         (errno.EACCES, "Make it writable, or move the project"),
         (errno.EIO, "Input/output error."),
@@ -206,7 +287,9 @@ def test_an_error_of_the_disk_names_the_file_and_a_way_on(
     project, capsys, monkeypatch, number, advice
 ):
     def refuse(folder, contents):
-        raise OSError(number, os.strerror(number), str(folder / next(iter(contents))))
+        if folder.name == "submission":
+            raise OSError(number, os.strerror(number), str(folder / next(iter(contents))))
+        return publish(folder, contents)
 
     before = project.files()
     monkeypatch.setattr(build, "publish", refuse)
@@ -214,7 +297,7 @@ def test_an_error_of_the_disk_names_the_file_and_a_way_on(
     error = capsys.readouterr().err
     assert f"{project.folder}/submission/{NAME}.ipynb: {os.strerror(number)}" in error
     assert advice in error
-    assert_only_kept(project, before, executed=0)
+    assert_finished_and_kept(project, before)
 
 
 def test_too_little_space_is_told_before_anything_runs(project, capsys, monkeypatch):
@@ -234,60 +317,73 @@ def test_too_little_space_is_told_before_anything_runs(project, capsys, monkeypa
 @pytest.fixture
 def run_command(project, monkeypatch):
     """Run the export as the command line does, signals included."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in ENDS}
 
     # Ignored in a process that a shell started in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["hw1lib.submission", *project.arguments, *arguments])
-        return command._command()
+        return command.command_line()
 
+    streams = sys.stdin, sys.stdout, sys.stderr
     yield run
+    sys.stdin, sys.stdout, sys.stderr = streams
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
+STOPPED = "the files of earlier exports are as they were.\n"
 ENDS = {
-    signal.SIGINT: (130, "\nInterrupted: nothing was changed.\n"),
-    signal.SIGTERM: (143, "\nTerminated: nothing was changed.\n"),
+    signal.SIGINT: (130, f"\nInterrupted: {STOPPED}"),
+    signal.SIGTERM: (143, f"\nTerminated: {STOPPED}"),
+    signal.SIGHUP: (129, f"\nThe terminal was closed: {STOPPED}"),
 }
+
+
+def sends(number: int) -> Callable[..., None]:
+    return lambda *_: os.kill(os.getpid(), number)
 
 
 @pytest.mark.usefixtures("no_kernel")
 @pytest.mark.parametrize("number", ENDS)
-@pytest.mark.parametrize("step", ["_obtain_all", "_checked_weights", "_pdf"])
-def test_a_signal_ends_the_export_and_leaves_everything_as_it_was(
-    project, run_command, capsys, monkeypatch, step, number
+def test_a_signal_before_the_notebook_starts_leaves_everything_as_it_was(
+    project, run_command, capfd, monkeypatch, number
 ):
-    take = getattr(build, step)
-
-    def interrupted(*arguments):
-        os.kill(os.getpid(), number)
-        return take(*arguments)
-
-    monkeypatch.setattr(build, step, interrupted)
+    monkeypatch.setattr(build, "obtain", sends(number))
     before = project.files()
-    assert (run_command(), capsys.readouterr().err) == ENDS[number]
+    assert (run_command(), capfd.readouterr().err) == ENDS[number]
     assert project.files() == before
-    assert [path.name for path in (project.folder / "build").iterdir()] == ["lock"]
+    assert {path.name for path in (project.folder / "build").iterdir()} == {"lock", "tmp"}
+
+
+@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.parametrize("number", ENDS)
+def test_a_signal_after_the_notebook_ran_keeps_what_it_left(
+    project, run_command, capfd, monkeypatch, number
+):
+    at_each_pdf(monkeypatch, lambda exports: sends(number)() if exports == 2 else None)
+    before = project.files()
+    assert (run_command(), capfd.readouterr().err) == ENDS[number]
+    assert_finished_and_kept(project, before)
 
 
 @pytest.mark.usefixtures("no_kernel")
 @pytest.mark.parametrize("number", ENDS)
 def test_a_signal_while_files_are_published_comes_too_late(
-    project, run_command, capsys, monkeypatch, number
+    project, run_command, capfd, monkeypatch, number
 ):
-    def interrupted(*arguments):
+    def interrupted(folder, contents):
+        if folder.name != "submission":
+            return publish(folder, contents)
         os.kill(os.getpid(), number)
-        files = publish(*arguments)
+        files = publish(folder, contents)
         os.kill(os.getpid(), number)
         return files
 
-    publish = build.publish
     monkeypatch.setattr(build, "publish", interrupted)
     assert run_command("--in-place") == 0
-    assert capsys.readouterr().err == ""
+    assert capfd.readouterr().err == ""
     assert has_new_set(project)
     executed = (project.folder / "submission" / f"{NAME}.ipynb").read_bytes()
     assert project.notebook.read_bytes() == executed
@@ -327,16 +423,24 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGINT,
+        signal.SIGHUP,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_from_outside_stops_the_kernel_too(project, started, number):
     process, kernel, _ = started
     before = project.files()
     process.send_signal(number)
-    errors = process.communicate(timeout=HANG_S)[1]
+    printed, errors = process.communicate(timeout=HANG_S)
     assert (process.returncode, errors) == ENDS[number]
     assert not is_alive(kernel)
-    assert {n: c for n, c in before.items() if "/run-" not in n} == project.files()
+    assert "The run came to cell 3 of 3" in printed
+    assert "What its cells had saved lies beside it" in printed
+    before = {name: data for name, data in before.items() if "/run-" not in name}
+    assert_only_kept(project, before, executed=2)
 
 
 def test_after_a_kill_the_kernel_ends_by_itself_and_the_next_run_succeeds(project, started):
@@ -384,7 +488,7 @@ def test_a_folder_without_locks_is_exported_to_all_the_same(project, monkeypatch
 def test_a_notebook_that_is_saved_during_the_export_is_not_written_over(
     project, no_kernel, capsys, in_place
 ):
-    no_kernel(lambda: project.notebook.write_text("edited meanwhile"))
+    no_kernel.then(lambda: project.notebook.write_text("edited meanwhile"))
     assert project.export(*["--in-place"] * in_place) == int(in_place)
     assert project.notebook.read_text() == "edited meanwhile"
     assert has_new_set(project)
@@ -394,9 +498,39 @@ def test_a_notebook_that_is_saved_during_the_export_is_not_written_over(
 
 
 def test_a_notebook_that_is_deleted_during_the_export_does_not_come_back(project, no_kernel):
-    no_kernel(project.notebook.unlink)
+    no_kernel.then(project.notebook.unlink)
     assert project.export("--in-place") == 1
     assert not project.notebook.exists()
+    assert has_new_set(project)
+
+
+# What takes the words of an export. -----------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_nothing_takes_costs_no_file(project):
+    project.write("print('words')")
+    with Path("/dev/full").open("w") as full:
+        process = project.start(stdout=full, stderr=full)
+        assert process.wait(HANG_S) == 0
+    assert has_new_set(project)
+
+
+def test_a_reader_that_leaves_after_a_line_costs_no_file(project):
+    project.write("print('words')")
+    process = project.start()
+    process.stdout.readline()
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait(HANG_S)) == ("", 0)
+    assert has_new_set(project)
+
+
+@pytest.mark.parametrize("closed", [(1,), (0, 1, 2)])
+def test_streams_that_are_closed_cost_no_file(project, closed):
+    project.write("print('words')")
+    process = project.start(preexec_fn=lambda: [os.close(number) for number in closed])
+    process.communicate(timeout=HANG_S)
+    assert process.returncode == 0
     assert has_new_set(project)
 
 
@@ -438,8 +572,108 @@ def test_what_a_killed_run_left_goes_and_other_things_in_build_stay(project):
     (build_folder / "run-abandoned" / "output").mkdir(parents=True)
     (build_folder / "run-abandoned" / "output" / "cnn.pt").touch()
     (build_folder / "cnn.pt").write_text("of an earlier run")
+    for name in ("trained/kept.pt", "trained/.half.pt.tmp-4711", "tmp/pymp-4711"):
+        (build_folder / name).parent.mkdir(exist_ok=True)
+        (build_folder / name).touch()
     (project.folder / ".submission.tmp-4711").mkdir()
     assert project.export() == 0
-    assert {path.name for path in build_folder.iterdir()} == {"lock", "cnn.pt", f"{NAME}.pkl"}
+    assert {path.name for path in build_folder.iterdir()} == {
+        *("lock", "executed", "tmp", "trained", "cnn.pt")
+    }
     assert not list(project.folder.glob(".submission*"))
-    assert Path(build_folder / "cnn.pt").read_text() == "of an earlier run"
+    assert (build_folder / "cnn.pt").read_text() == "of an earlier run"
+    assert [path.name for path in (build_folder / "trained").iterdir()] == ["kept.pt"]
+    assert not list((build_folder / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(
+    "place", ["build", "build/lock", "build/executed", f"submission/{NAME}.pdf"]
+)
+def test_something_else_with_a_name_of_ours_is_said_before_anything_runs(
+    project, capsys, place
+):
+    project.write()
+    path = project.folder / place
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    if place in ("build", "build/executed"):
+        path.write_text("a student's own")
+    else:
+        path.mkdir()
+    assert project.export() == 1
+    printed = capsys.readouterr()
+    assert str(path) in printed.err
+    assert "Something else has a name that is needed" in printed.err
+    assert "Data" not in printed.out
+
+
+def test_temporary_files_are_in_the_project_and_its_folders_are_named(project, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    project.write(
+        "import tempfile\nprint(tempfile.gettempdir(), os.environ['HW1_BUILD'], sep='\\n')\n"
+    )
+    assert project.export() == 0
+    executed = nbformat.read(project.folder / "submission" / f"{NAME}.ipynb", as_version=4)
+    temporary, build_folder = executed.cells[-1].outputs[0].text.splitlines()
+    assert Path(build_folder) == project.folder / "build"
+    if len(os.fsencode(build_folder)) < 50:  # a socket in it could else have no name
+        assert Path(temporary) == project.folder / "build" / "tmp"
+    assert os.environ["TMPDIR"] == "/nowhere"
+
+
+def test_the_users_own_settings_change_nothing_in_the_notebook(project, monkeypatch):
+    drawn = (
+        "import matplotlib.pyplot as plt, torch\n"
+        "plt.plot([1, 2])\nplt.title('x'); print(plt.rcParams['text.usetex'])"
+    )
+    project.write(drawn)
+    assert project.export() == 0
+    plain = project.files()[f"submission/{NAME}.ipynb"]
+
+    home = project.folder.parent / "home"
+    for path, text in {
+        ".config/matplotlib/matplotlibrc": "text.usetex: True\nbackend: TkAgg\n",
+        ".ipython/profile_default/startup/a.py": "raise SystemExit('startup')",
+        ".ipython/profile_default/ipython_kernel_config.py": "raise SystemExit('config')",
+        ".jupyter/jupyter_config.py": "raise SystemExit('jupyter')",
+        ".jupyter/jupyter_nbconvert_config.py": "raise SystemExit('nbconvert')",
+    }.items():
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_text(text)
+    for name, value in {
+        "HOME": str(home),
+        "MATPLOTLIBRC": str(home / ".config/matplotlib"),
+        "MPLBACKEND": "TkAgg",
+        "IPYTHONDIR": str(home / ".ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / ".jupyter"),
+        "OMP_NUM_THREADS": "0",
+        "FORCE_COLOR": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    home.chmod(0o500)
+    assert project.export() == 0
+    assert project.files()[f"submission/{NAME}.ipynb"] == plain
+
+
+def test_pdf_only_publishes_the_last_executed_notebook_and_says_what_it_is(project, capsys):
+    project.write("print('then')")
+    assert project.export("--pdf-only") == 1
+    assert "no run with these IDs has come to its end" in capsys.readouterr().err
+    assert project.export() == 0
+    for path in (project.folder / "submission").iterdir():
+        path.unlink()
+    project.write("print('now')")
+    assert project.export("--pdf-only") == 0
+    assert has_new_set(project)
+    assert "The notebook has been edited since" in capsys.readouterr().out
+    executed = (project.folder / "submission" / f"{NAME}.ipynb").read_text()
+    assert "then" in executed
+    assert "now" not in executed
+
+
+def test_pdf_only_runs_nothing_and_says_so(project, capsys):
+    project.write()
+    with pytest.raises(SystemExit) as stopped:
+        project.export("--pdf-only", "--in-place")
+    assert stopped.value.code == 2
+    assert "--pdf-only runs no cell" in capsys.readouterr().err

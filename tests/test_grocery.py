@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hw1lib.datasets import grocery
-from hw1lib.datasets.resources import DataError
+from hw1lib.datasets.verify import DataError
 from tests.fixtures.damaged import fuzz, spoilt, untouched
 
 SIZE = 16
-PHOTO = "train/Fruit/Avocado/Avocado_001.jpg"
+PHOTO = "train/Aisle-2/Product-02/Product-02-B_002.jpg"  # fine label 5, coarse label 2
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def folder(stand_in, tmp_path):
     shutil.copy(whole / "classes.csv", small)
     for split in grocery.SPLITS:
         lines = (whole / f"{split}.txt").read_text().splitlines(keepends=True)
-        few = [line for line in lines if "Avocado" in line or "Zucchini" in line][::2]
+        few = [line for line in lines if "Product-02-B" in line or "Product-42" in line][::2]
         (small / f"{split}.txt").write_text("".join(few))
         for line in few:
             path = line.split(",")[0]
@@ -40,13 +40,13 @@ def folder(stand_in, tmp_path):
 def decoded(monkeypatch):
     """Paths of the photos decoded, in any order."""
     paths = []
-    decode = grocery._photo
+    read = grocery.read_rgb
 
-    def counted(path, size):
+    def counted(path):
         paths.append(path)
-        return decode(path, size)
+        return read(path)
 
-    monkeypatch.setattr(grocery, "_photo", counted)
+    monkeypatch.setattr(grocery, "read_rgb", counted)
     return paths
 
 
@@ -65,9 +65,9 @@ def test_stand_in_is_read_with_labels_that_agree_with_the_names(stand_in):
         assert split.images.is_contiguous()
         assert split.labels.dtype == split.fine_labels.dtype == torch.int64
         assert set(split.labels.tolist()) == set(range(43))
-    pear = data.coarse_names.index("Pear")
-    fine = data.train.fine_labels[data.train.labels == pear]
-    assert {data.fine_names[i] for i in fine} == {"Anjou", "Conference", "Kaiser"}
+    coarse = data.coarse_names.index("Product-07")
+    fine = data.train.fine_labels[data.train.labels == coarse]
+    assert {data.fine_names[i] for i in fine} == {"Product-07-A", "Product-07-B"}
 
 
 def test_whole_frame_is_scaled_in_the_order_of_the_list(folder):
@@ -182,12 +182,12 @@ def test_cache_that_cannot_be_written_is_done_without(folder, data_folder, caplo
         (f"{PHOTO}, -1, 1", "expected a fine label from 0 to 80, found '-1'"),
         (f"{PHOTO}, 5, 43", "expected a coarse label from 0 to 42, found '43'"),
         (f"{PHOTO}, five, 1", "found 'five'"),
-        (f"{PHOTO}, 5, 2", "puts Avocado into coarse class 1, the line says 2"),
-        (f"{PHOTO}, 5, 1\n{PHOTO}, 5, 1", "is listed twice"),
-        ("train/none.jpg, 5, 1", "no such photo"),
+        (f"{PHOTO}, 5, 1", "puts Product-02-B into coarse class 2, the line says 1"),
+        (f"{PHOTO}, 5, 2\n{PHOTO}, 5, 2", "is listed twice"),
+        ("train/none.jpg, 5, 2", "no such photo"),
         ("../classes.csv, 5, 1", "expected a path inside the data set"),
         ("/etc/passwd, 5, 1", "expected a path inside the data set"),
-        ("a\0b.jpg, 5, 1", "no such photo"),
+        ("a\0b.jpg, 5, 2", "no such photo"),
         ("\n\n", "empty"),
     ],
 )
@@ -241,11 +241,11 @@ def test_list_or_table_that_is_no_such_text_is_named(folder, name, content, word
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("Avocado,5,Avocado,1", "Avocado,6,Avocado,1", "expected fine label 5, found '6'"),
-        ("Avocado,5,Avocado,1", "Avocado,5,Avocado,0", "coarse label 0 was Apple, now it is"),
-        ("Avocado,5,Avocado,1", "Avocado,5,Avocado,99", "coarse label from 0 to 42"),
-        ("Avocado,5,Avocado,1,", "Avocado\r\n", "expected at least 4 columns, found 1"),
-        ("Zucchini,80,", "Zucchini,81,", "line 82: expected fine label 80"),
+        (",5,Product-02,2", ",6,Product-02,2", "expected fine label 5, found '6'"),
+        (",5,Product-02,2", ",5,Product-02,0", "coarse label 0 was Product-00, now it is"),
+        (",5,Product-02,2", ",5,Product-02,99", "coarse label from 0 to 42"),
+        (",5,Product-02,2,", "\r\n", "expected at least 4 columns, found 1"),
+        (",80,", ",81,", "line 82: expected fine label 80"),
     ],
 )
 def test_bad_class_table_is_an_error_with_its_line(folder, old, new, words):
@@ -285,7 +285,7 @@ def test_photo_that_cannot_be_decoded_is_named_and_nothing_is_cached(
     content = (folder / PHOTO).read_bytes()
     content = {"truncated": content[: len(content) // 2], "empty": b"", "text": b"hello"}[fault]
     (folder / PHOTO).write_bytes(content)
-    with pytest.raises(DataError, match="Avocado_001"):
+    with pytest.raises(DataError, match="Product-02-B_002"):
         grocery.load(folder, SIZE)
     assert not (data_folder / "cache").exists()
 

@@ -1,15 +1,16 @@
 """Images of every kind a camera, a phone or a program leaves."""
 
 import io
+import os
 import struct
 import subprocess
 import sys
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from hw1lib.datasets.images import read_rgb
-from hw1lib.datasets.resources import DataError
+from hw1lib.datasets.verify import DataError
 from tests.fixtures.pngs import png
 
 SIDE = 20_000
@@ -30,6 +31,133 @@ def test_colours_of_16_bits_keep_their_shades(tmp_path):
     row = b"\0" + struct.pack(">3H", 65535, GREY * 257, 0)
     (tmp_path / "deep.png").write_bytes(png(1, 1, 16, 2, row))
     assert read_rgb(tmp_path / "deep.png").getpixel((0, 0)) == (255, GREY, 0)
+
+
+def tiff(bits, white_is_zero, content):
+    """One row of grey, as a microscope or a scanner may write it."""
+    width = len(content) * 8 // bits
+    tags = [(256, width), (257, 1), (258, bits), (259, 1), (262, 0 if white_is_zero else 1)]
+    tags += [(273, 8 + 2 + 12 * 9 + 4), (277, 1), (278, 1), (279, len(content))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + content
+
+
+def test_grey_of_12_bits_keeps_its_shades(tmp_path):
+    (tmp_path / "grey.tif").write_bytes(tiff(12, False, bytes.fromhex("000fff800404")))
+    rgb = read_rgb(tmp_path / "grey.tif")
+    assert [rgb.getpixel((x, 0))[0] for x in range(4)] == [0, 255, 127, 64]
+
+
+def test_grey_of_16_bits_where_0_is_white_is_not_a_negative(tmp_path):
+    (tmp_path / "grey.tif").write_bytes(tiff(16, True, struct.pack("<3H", 0, 0xFFFF, 0x8080)))
+    rgb = read_rgb(tmp_path / "grey.tif")
+    assert [rgb.getpixel((x, 0))[0] for x in range(3)] == [255, 0, 127]
+
+
+@pytest.mark.parametrize("white", [65535, 4095, 1000, 255, 15])
+def test_pgm_of_any_depth_keeps_its_shades(tmp_path, white):
+    wide = 2 if white > 255 else 1
+    pixels = b"".join(value.to_bytes(wide, "big") for value in (0, white, white // 2))
+    (tmp_path / "grey.pgm").write_bytes(b"P5 3 1 %d\n" % white + pixels)
+    rgb = read_rgb(tmp_path / "grey.pgm")
+    black, bright, middle = (rgb.getpixel((x, 0))[0] for x in range(3))
+    assert (black, bright) == (0, 255)
+    assert 118 <= middle <= 128
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "BMP"])
+def test_palette_keeps_its_colours(tmp_path, kind):
+    image = Image.new("RGB", (8, 8), (200, 30, 20))
+    image.paste((20, 180, 40), (0, 0, 4, 8))
+    image.quantize(4).save(tmp_path / "palette", kind)
+    with Image.open(tmp_path / "palette") as kept:
+        assert kept.mode == "P"
+    rgb = read_rgb(tmp_path / "palette")
+    for at, colour in (((0, 0), (20, 180, 40)), ((7, 0), (200, 30, 20))):
+        assert rgb.getpixel(at) == pytest.approx(colour, abs=8)
+
+
+def swapped():
+    """The profile of a screen whose red and green are swapped: sRGB's with two tags renamed."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for one, other in ((b"rXYZ", b"gXYZ"), (b"rTRC", b"gTRC")):
+        profile = profile.replace(one, b"????").replace(other, one).replace(b"????", other)
+    return profile
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_are_those_that_the_profile_means(tmp_path, mode):
+    image = Image.new("RGB", (8, 8), (255, 0, 0)).convert(mode)
+    image.save(tmp_path / "photo.png", icc_profile=swapped())
+    r, g, b = read_rgb(tmp_path / "photo.png").getpixel((0, 0))
+    assert g > 240
+    assert max(r, b) < 20
+
+
+@pytest.mark.parametrize("profile", [b"no profile", swapped()[:300]])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_profile_that_does_not_fit_is_passed_over(tmp_path, mode, profile):
+    Image.new("L", (8, 8), GREY).convert(mode).save(tmp_path / "a.tif", icc_profile=profile)
+    assert read_rgb(tmp_path / "a.tif").getpixel((0, 0)) == (GREY,) * 3
+
+
+def test_lab_is_read_as_a_viewer_shows_it(tmp_path):
+    Image.new("LAB", (8, 8), (255, 128, 128)).save(tmp_path / "lab.tif")
+    assert min(read_rgb(tmp_path / "lab.tif").getpixel((0, 0))) > 245
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n%%EOF\n"
+DOS_EPS = b"\xc5\xd0\xd3\xc6" + struct.pack("<2I", 32, len(POSTSCRIPT)) + bytes(20) + POSTSCRIPT
+
+
+@pytest.mark.parametrize("name", ["bird.eps", "bird.png", "bird.jpg", "bird"])
+@pytest.mark.parametrize("content", [POSTSCRIPT, DOS_EPS], ids=["plain", "for DOS"])
+def test_postscript_under_any_name_never_starts_ghostscript(tmp_path, content, name):
+    gs = tmp_path / "bin" / "gs"
+    gs.parent.mkdir()
+    gs.write_text(f"#!/bin/sh\necho started >> '{tmp_path}/ran'\n")
+    gs.chmod(0o755)
+    birds = tmp_path / "birds"
+    birds.mkdir()
+    (birds / name).write_bytes(content)
+    code = (
+        "import sys, pathlib\n"
+        "from PIL import EpsImagePlugin, Image\n"
+        "from hw1lib.datasets import images, photos\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "assert not images.is_image(path)\n"
+        "for read in (images.read_rgb, lambda path: photos.load(path.parent)):\n"
+        "    try: read(path)\n"
+        "    except images.DataError as error: print(error)\n"
+        "if len(sys.argv) > 2: Image.open(path).load()\n"
+    )
+    environment = {**os.environ, "PATH": f"{gs.parent}:{os.environ['PATH']}"}
+
+    def run(*arguments):
+        command = [sys.executable, "-c", code, birds / name, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("a PostScript or PDF drawing") == 2
+    assert not (tmp_path / "ran").exists()
+    run("as PIL opens it unasked")
+    assert (tmp_path / "ran").exists(), "the trap would have shown a start"
+
+
+def test_heic_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "IMG.HEIC").write_bytes(b"\0\0\0\x20ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(DataError, match=r"IMG\.HEIC: a HEIC photo.*save it as JPEG"):
+        read_rgb(tmp_path / "IMG.HEIC")
+
+
+def test_broken_link_and_folder_are_named_as_what_they_are(tmp_path):
+    (tmp_path / "link.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    with pytest.raises(DataError, match=r"link\.jpg: a link to nowhere\.jpg, which is not"):
+        read_rgb(tmp_path / "link.jpg")
+    with pytest.raises(DataError, match=r"folder\.jpg: no file"):
+        read_rgb(tmp_path / "folder.jpg")
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hw1lib.datasets import mnist
 from hw1lib.datasets.mnist import Split
-from hw1lib.datasets.resources import DataError
+from hw1lib.datasets.verify import DataError
 from tests.fixtures.damaged import fuzz, spoilt, untouched
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"

@@ -11,7 +11,7 @@ from PIL import Image
 from pygments.token import Token as Kind
 from selectolax.lexbor import LexborHTMLParser
 
-from hw1lib.submission.pdf import glyphs, html, images, markdown, readback, styled, tables
+from hw1lib.submission.pdf import glyphs, html, images, markdown, styled, tables
 from hw1lib.submission.pdf.cells import document_of, student_ids
 from hw1lib.submission.pdf.document import (
     Figure,
@@ -619,19 +619,3 @@ def test_a_bundled_font_is_there_and_its_characters_are_known(name):
 )
 def test_text_runs_the_way_of_its_first_letter(text, found):
     assert html.right_to_left((text,)) == found
-
-
-# Reading back. -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["a line of code", "a table cell", "text"])
-@pytest.mark.parametrize("between", ["", "p.7"])
-def test_pieces_are_found_with_a_header_between_and_the_search_goes_on_after_them(
-    kind, between
-):
-    pieces = ["alpha1", "beta22", "gamma3", "delta4"]
-    text = f"before{''.join(pieces[:2])}{between}{''.join(pieces[2:])}after"
-    assert readback.seek(text, pieces, 3, kind) == (text.index("after"), [])
-    at, lost = readback.seek(text, [*pieces, "missing"], 3, kind)
-    assert lost == ["missing"]
-    assert 3 <= at <= text.index("after")

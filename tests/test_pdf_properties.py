@@ -6,7 +6,7 @@ import string
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hw1lib.submission.pdf.readback import normal
+from hw1lib.submission.pdf.compare import normal
 from tests.fixtures.notebooks import code, export, markdown, stream
 
 ANY_TEXT = st.text(max_size=100)

@@ -2,17 +2,21 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import nbformat
 import nbformat.v4 as v4
 import pytest
 import typst
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from hw1lib.submission.pdf import PrintError, TypstPDFExporter, exporter, readback
+from hw1lib.submission.pdf import PrintError, TypstPDFExporter, exporter
 from hw1lib.submission.pdf.__main__ import main
-from hw1lib.submission.pdf.document import as_data
-from hw1lib.submission.pdf.readback import losses, read_pdf
+from hw1lib.submission.pdf.cells import document_of
+from hw1lib.submission.pdf.compare import ADDED, compare, losses
+from hw1lib.submission.pdf.document import Paragraph, as_data
+from hw1lib.submission.pdf.exporter import compiled
+from hw1lib.submission.pdf.reader import Shape, read_pdf
 from tests.fixtures.notebooks import (
     SVG,
     base64_of,
@@ -61,14 +65,6 @@ def test_a_complete_pdf_has_no_losses(check):
     assert check(sample(), sample()) == []
 
 
-def test_no_letter_of_a_last_line_reaches_down_to_where_footers_are_looked_for():
-    template = (Path(readback.__file__).parent / "notebook.typ").read_text("utf-8")
-    margin = float(re.search(r"bottom: ([\d.]+)mm", template)[1])
-    size = float(re.search(r"#set text\(font: serif, size: ([\d.]+)pt", template)[1])
-    below_the_baseline = 0.25 * size * 25.4 / 72  # mm
-    assert margin - below_the_baseline > readback.MARGIN * 297
-
-
 @pytest.mark.parametrize(
     ("missing", "named"),
     [
@@ -98,7 +94,7 @@ def test_no_letter_of_a_last_line_reaches_down_to_where_footers_are_looked_for()
             "cell 5 (In [1]): a table cell is not visible: second",
         ),
         ({"plot": code("plot()")}, "cell 6 (In [1]): an image is not visible: 91 x 73 pixels"),
-        ({"drawing": code("draw()")}, "cell 7 (In [1]): a figure is not visible"),
+        ({"drawing": code("draw()")}, "cell 7 (In [1]): an image is not visible"),
         ({"formula": markdown("")}, "cell 8: a formula is not visible: \\frac{a}{b}"),
         ({"last": markdown("")}, "cell 9: text is not visible: The end."),
     ],
@@ -114,39 +110,161 @@ def test_a_line_of_one_bracket_is_missed_too(check):
     assert check([code("call(\n    a,"), code("x = 1")], [code(source), code("x = 1")])
 
 
-def test_text_that_leaves_the_page_is_lost(tmp_path):
-    source = "#set page(width: 100pt, height: 80pt)\nstays #place(dx: 90pt, [leaves the page])"
-    pdf = typst.compile(source.encode())
-    reading = read_pdf(pdf)
-    assert "stays" in reading.text
-    assert "thepage" not in reading.text
-    assert "thepage" in reading.outside[0].text
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "#place(dx: 70pt, [leaves the page])",
+        "#place(dy: -20pt, box(clip: true, width: 0.1pt, height: 0.1pt, [leaves the page]))",
+        "#box[leaves the page#place(dx: -2pt, dy: -9pt, rect(fill: white, width: 90pt))]",
+    ],
+    ids=["off the page", "clipped", "covered"],
+)
+@pytest.mark.parametrize("tags", [True, False])
+def test_text_that_cannot_be_seen_is_not_read(hidden, tags):
+    source = f"#set page(width: 120pt, height: 80pt)\nstays\n\n{hidden}\n\nstays too"
+    reading = read_pdf(typst.compile(source.encode(), pdf_tags=tags))
+    words = reading.text + " ".join(part for line in reading.lines for part in line)
+    assert bool(reading.lines) == tags
+    assert "stays too" in words
+    assert "page" not in words
 
 
-def test_an_image_that_leaves_the_page_is_lost(tmp_path):
+def test_text_on_a_coloured_ground_and_beside_a_box_is_read():
+    source = "#rect(fill: yellow)[in the box]\nbelow #box(fill: black, width: 5pt, height: 5pt)"
+    reading = read_pdf(typst.compile(source.encode()))
+    assert reading.lines == (("in the box",), ("below ",))
+
+
+def test_an_image_that_leaves_the_page_is_not_read(tmp_path):
     (tmp_path / "a.png").write_bytes(picture())
     (tmp_path / "a.typ").write_text(
         '#set page(width: 100pt, height: 80pt)\n#place(dx: 60pt, image("a.png", width: 50pt))'
     )
     reading = read_pdf(typst.compile(str(tmp_path / "a.typ")))
-    assert not reading.rasters
-    assert reading.outside
+    assert not reading.images
+    assert not reading.lines
 
 
-def test_headers_and_footers_are_not_taken_for_content():
+def test_the_lines_of_a_pdf_hold_its_formulas_and_figures_in_their_places():
+    page = export(
+        markdown("# T\n\nwith $\\hat b$ in it"), code("x", rich(png=base64_of(picture())))
+    )
+    lines = read_pdf(page.pdf).lines
+    assert ("with ", Shape("formula", "\\hat b"), " in it") in lines
+    assert (Shape("figure", "60 x 40"),) in lines
+
+
+def test_headers_and_footers_are_not_among_the_lines():
     lines = "\n".join(f"x{i} = {i}" for i in range(300))
     page = export(markdown("# A Title"), code(lines))
     assert len(page.pages) > 3
-    reading = read_pdf(page.pdf)
-    assert reading.text.count("ATitle") == 1
-    assert reading.text.endswith("x299=299")
+    read = ["".join(line) for line in read_pdf(page.pdf).lines]
+    assert read.count("A Title") == 1
+    assert read[-1].replace(" ", "") == "x299=299"
+    assert not page.notes
 
 
-def test_a_title_that_holds_the_number_of_a_page_is_a_header_on_that_page_too():
-    lines = "\n".join(f"x{i} = {i}" for i in range(300))
-    page = export(markdown("# What VGG3 Sees"), code(lines))
-    assert len(page.pages) > 3
-    assert read_pdf(page.pdf).text.count("WhatVGG3Sees") == 1
+def test_figures_that_change_places_are_missed(check):
+    plots = [code("plot()", rich(png=base64_of(picture(width, 73)))) for width in (91, 64)]
+    assert check(plots, plots) == []
+    images = [plots[1].outputs, plots[0].outputs]
+    turned = [code("plot()", *outputs) for outputs in images]
+    assert any("an image is not visible" in loss for loss in check(turned, plots))
+
+
+#: What one cell or another of people's notebooks holds, and is easily called lost.
+CONTENTS = [
+    *map(markdown, [
+        "Here $\\hat{b}$, the estimate.", "with eigenvectors\n$$\\hat{r}_1 = 1$$",
+        "The step $\\dot y$ (with $y = f(x)$)", "Here $\\bar{x}$: a", "Here $\\check{x}$ is",
+        "The mean x̄ and θ̂, typed.", "# The mean x̄ (bar)", "where $\\hat{t}$ is the time",
+        "$\\widehat{i}$ and $\\widetilde{l}$ t", "ñ é Ångström ´ ¨ ~ ^ `",
+        "שלום עולם 😊", "שלום $x$ עולם $y^2$ סוף", "# כותרת $x$", "- א\n- ב $x$\n- c",
+        "مرحبا بالعالم 😊 $x$ و $y$", "नमस्ते दुनिया", "ภาษาไทย ที่นี่", "漢字 한국어",
+        "Text\n\n<!-- hidden $x^2$ note -->\n\nmore", "![by $\\theta$](http://example.com/a.svg)",
+        '[text](http://a.b "title $x$") and more', "<style>.a {top: $x$}</style>words",
+        "run\n\n    $ python --version\n    $ pip list\n\nDone.",
+        "<details><summary>more $q$</summary>\n\ninside $z$\n\n</details>",
+        "* $a$,\n* $b$.\n\nWords that follow.\n\nnumbers $1, 2, \\ldots, n$ and more",
+        "words <audio controls src='a.mp3'>fallback</audio> around it",
+        "| a | $b$ |\n|---|---|\n| 1 | `c` |", "> quote $x$\n>\n> more", "a<br>b  \nc",
+        "<div style='background-color:#ffeeaa'>Box: **hand in** $x$</div>",
+        "\\begin{align}a&=b\\\\c&=d\\tag{7}\\end{align}",
+        "$x \\nosuch y$", "$$\\phantom{x}$$ blank",
+        "long " + "word " * 700,
+    ]),
+    *(code("print()", stream(text)) for text in [
+        "....||||\n" * 4, "│···│\n" * 4, "\x1b[31mred\x1b[0m\nplain", "a\rb", "│ א │",
+        "\n".join(map(str, range(1500))), "⠀⠀x⠀", "█▓▒░ ▁▂▃",
+    ]),
+    *(code("df", rich(text_html=html)) for html in [
+        f"<table><tr>{'<th>column</th>' * 30}</tr><tr>{'<td>0.25</td>' * 30}</tr></table>",
+        "<table><tr><th>h</th></tr>" + "<tr><td>v</td></tr>" * 130 + "</table>",
+        "<b>$E=mc^2$</b> and <table><tr><td>$\\frac{1}{2}$</td></tr></table>",
+        f"<p>p<img src='data:image/png;base64,{base64_of(picture(31, 13))}'>after</p>",
+    ]),
+    code("draw()", rich(svg=SVG.replace("<rect", "<text y='9'>label</text>" * 700 + "<rect"))),
+    code("plot()", rich(png=base64_of(picture(91, 73)))),
+    code("def f(x):\n    return x  # שלום\n\n\n)"), code("x = 1"), code("x = 10"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", CONTENTS, ids=range(len(CONTENTS)))
+def test_nothing_of_a_faithful_pdf_is_called_lost_or_added(cell):
+    document = document_of(notebook(markdown("# Title"), cell, markdown("the end")))
+    assert compare(document, read_pdf(compiled(document))) == []
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(st.sampled_from(CONTENTS), min_size=2, max_size=8, unique_by=id), st.data())
+def test_in_any_notebook_exactly_the_cell_that_is_left_out_is_missed(cells, data):
+    document = document_of(notebook(*cells), title="A title")
+    assert compare(document, read_pdf(compiled(document))) == []
+    left_out = data.draw(st.sampled_from(range(len(cells))))
+    name = document.cells[left_out].name
+    shown = [cell if cell.name != name else replace(cell, blocks=()) for cell in document.cells]
+    lost = compare(document, read_pdf(compiled(replace(document, cells=tuple(shown)))))
+    assert {loss.cell for loss in lost} <= {name}
+    assert lost or "example.com" in cells[left_out].source  # that is a note of the exporter
+
+
+@pytest.mark.parametrize("cells", [2, 0], ids=["in a cell", "before the first"])
+def test_text_that_only_the_pdf_has_is_named(cells):
+    contents = [markdown("# Title"), markdown("one"), code("x = 1", stream("two"))]
+    document = document_of(notebook(*contents))
+    more = replace(
+        document.cells[cells], blocks=(Paragraph(("#ffeeaa",)), *document.cells[cells].blocks)
+    )
+    shown = [more if i == cells else cell for i, cell in enumerate(document.cells)]
+    found = compare(document, read_pdf(compiled(replace(document, cells=tuple(shown)))))
+    assert [(loss.kind, loss.text) for loss in found] == [(ADDED, "#ffeeaa")]
+    assert "text that the notebook does not have: #ffeeaa" in str(found[0])
+
+
+def test_the_day_of_export_and_the_page_of_what_is_not_verified_are_not_called_added(tmp_path):
+    nb = notebook(markdown("fine"), markdown(f"$ {'x' * 300} $"))
+    nbformat.write(nb, tmp_path / "n.ipynb")
+    page = export(*nb.cells)
+    assert "Not verified" in page.pages[-1]
+    (tmp_path / "n.pdf").write_bytes(page.pdf)
+    assert [loss.kind for loss in losses(tmp_path / "n.ipynb", tmp_path / "n.pdf")] == [
+        "a formula"
+    ]
+
+
+@pytest.mark.parametrize("words", ["", "# Its heading"])
+def test_a_title_of_ones_own_is_neither_lost_nor_added(tmp_path, words):
+    cells = [markdown(words), code("x = 1")]
+    nbformat.write(notebook(*cells), tmp_path / "n.ipynb")
+    (tmp_path / "n.pdf").write_bytes(export(*cells, title="Another title").pdf)
+    assert losses(tmp_path / "n.ipynb", tmp_path / "n.pdf") == []
+
+
+def test_a_missing_formula_is_named_in_its_own_cell(check):
+    cells = [markdown("a $x$"), markdown("b $x$"), markdown("c $x$")]
+    assert check([cells[0], markdown("b"), cells[2]], cells) == [
+        "cell 2: a formula is not visible: x"
+    ]
 
 
 def test_what_an_export_loses_is_a_note_and_stands_on_a_last_page(monkeypatch):
@@ -208,13 +326,44 @@ def test_the_command_names_a_file_that_is_not_there(tmp_path, capsys):
     assert "there is no file" in capsys.readouterr().err
 
 
-def test_a_pdf_of_another_tool_is_read_as_well(tmp_path):
-    nbformat.write(notebook(markdown("one paragraph"), code("a = 1")), tmp_path / "n.ipynb")
-    (tmp_path / "n.pdf").write_bytes(
-        typst.compile(b"one para-\n#linebreak()graph", pdf_tags=False)
+@pytest.fixture
+def elsewhere(tmp_path):
+    """elsewhere(cells, source): what the PDF of Typst source, of another tool, lacks."""
+
+    def run(cells, source):
+        nbformat.write(notebook(*cells), tmp_path / "n.ipynb")
+        (tmp_path / "n.pdf").write_bytes(typst.compile(source.encode(), pdf_tags=False))
+        return [loss.text for loss in losses(tmp_path / "n.ipynb", tmp_path / "n.pdf")]
+
+    return run
+
+
+def test_a_pdf_of_another_tool_is_read_as_well(elsewhere):
+    cells = [markdown("one paragraph"), code("a = 1")]
+    assert elsewhere(cells, "one para-\n#linebreak()graph") == ["a = 1"]
+
+
+def test_in_a_pdf_of_another_tool_other_layout_is_no_loss(elsewhere):
+    table = (
+        "<table><tr><th>name</th><th>size</th></tr><tr><td>first</td><td>0.25</td></tr></table>"
     )
-    found = losses(tmp_path / "n.ipynb", tmp_path / "n.pdf")
-    assert [loss.text for loss in found] == ["a = 1"]
+    cells = [
+        markdown("# Heading\n\nWith $x^2$, a formula, and **more** words."),
+        code("y = 2", rich(text_html=table)),
+        markdown("A line that is broken where the page ends, with words after it."),
+        markdown("שלום עולם"),
+    ]
+    source = (
+        "#set page(header: [running head], height: 90pt)\nHeading\n\n"
+        "With $x^2$, a formula, and more words.\n\n`y = 2`\n\nname first size 0.25 added\n\n"
+        "A line that is broken where the page #pagebreak() ends, with words after it.\n\n"
+        "#text(dir: rtl)[שלום עולם]"
+    )
+    assert elsewhere(cells, source) == []
+    assert elsewhere(cells, source.replace("0.25", "").replace("broken", "")) == [
+        "0.25",
+        "A line that is broken where the page ends, with words after it.",
+    ]
 
 
 def test_hidden_cells_are_not_expected(check):

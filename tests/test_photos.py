@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hw1lib.datasets import photos
-from hw1lib.datasets.resources import DataError
+from hw1lib.datasets.verify import DataError
 from tests.fixtures.damaged import fuzz, spoilt, untouched
 
 
@@ -92,7 +92,7 @@ def test_what_is_named_like_a_photo_and_is_no_file_is_left_out(tmp_path, recwarn
     ("files", "words"),
     [
         ({}, "the folder is empty"),
-        ({"notes.txt": b"x"}, "notes.txt: not an image PIL can read"),
+        ({"notes.txt": b"x"}, "notes.txt: not an image that can be read"),
     ],
 )
 def test_folder_without_a_photo_is_an_error_that_says_what_is_there(tmp_path, files, words):

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import get_type_hints
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
@@ -26,33 +27,75 @@ def style():
     plots.use_house_style()
 
 
-def history(name="run"):
+def run(name="run", splits=("train", "test"), shift=0.0):
+    """Three epochs in which every number is another one."""
     records = [
         EpochRecord(
-            e, 1.0, 0.1, {s: Metrics(1 / e, 1 - 0.5 / e, 10) for s in ("train", "test")}
+            epoch,
+            *(1.0, 0.1),
+            {
+                split: Metrics(1 / epoch + number + shift, 0.9 - 0.5 / epoch - shift / 9, 10)
+                for number, split in enumerate(splits)
+            },
         )
-        for e in (1, 2, 3)
+        for epoch in (1, 2, 3)
     ]
-    return History(name, records)
+    return History(name, records).frame()
+
+
+def drawn(axis, legend):
+    """The data of each line by the label that a legend gives to its look."""
+
+    def look(line):
+        dashes = line.get_linestyle() if line.get_linestyle() != "-" else "solid"
+        return line.get_color(), line.get_marker(), dashes
+
+    handles = {look(line): line.get_label() for line in legend.get_lines()}
+    lines = [line for line in axis.lines if len(line.get_xdata())]
+    return {handles[look(line)]: line.get_xydata().tolist() for line in lines}
+
+
+def bars(axis):
+    """Width of each horizontal bar by the tick label beside it."""
+    labels = [tick.get_text() for tick in axis.get_yticklabels()]
+    names = dict(zip(axis.get_yticks(), labels, strict=True))
+    return {names[bar.get_y() + bar.get_height() / 2]: bar.get_width() for bar in axis.patches}
 
 
 def picture(axis):
     return torch.as_tensor(axis.images[0].get_array().data)
 
 
+POINTS_OF_A_RUN = pd.DataFrame(
+    {"run": "lr 0.1", "lr": 0.1, "step": [10, 100], "loss": [2.0, 1.0], "accuracy": [0.5, 0.9]}
+)
+MODELS = pd.DataFrame(
+    {
+        "name": ["small", "here"],
+        "parameters": [9, 900],
+        "acc": [0.8, 0.5],
+        "ours": [False, True],
+    }
+)
+ABLATION = pd.DataFrame(
+    {
+        "variant": ["default", "default", "other", "default", "other", "other"],
+        "split": ["held out"] * 3 + ["val"] * 3,
+        "loss": [0.2, 0.4, 0.5, 1.0, 2.0, 3.0],
+    }
+)
 FIGURES = {
-    "curves": lambda t: plots.curves([history()], ("train", "test"), title=t),
-    "spread": lambda t: plots.spread({"r": [history()] * 2}, ("train", "test"), title=t),
+    "curves": lambda t: plots.curves(run(), ("train", "test"), title=t, kept=2),
     "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
-    "variants": lambda t: plots.variants({"val": {"a": [1.0, 2.0]}}, xlabel="x", title=t),
-    "trade_off": lambda t: plots.trade_off({"here": (9, 0.8)}, ylabel="y", title=t),
-    "shares": lambda t: plots.shares([0.5, 1.0, 0.0], ["x", "y", "z"], title=t),
+    "variants": lambda t: plots.variants(ABLATION, title=t),
+    "trade_off": lambda t: plots.trade_off(MODELS, y="acc", title=t),
+    "shares": lambda t: plots.shares(pd.Series({"x": 0.5, "y": 1.0, "z": 0.0}), title=t),
     "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
-    "descents": lambda t: plots.descents({0.1: [(1, Metrics(2.0, 0.1, 10))]}, title=t),
+    "descents": lambda t: plots.descents(POINTS_OF_A_RUN, title=t),
     "jacobians": lambda t: plots.jacobians({"a": torch.eye(3)}, title=t),
     "hidden_outputs": lambda t: plots.hidden_outputs({"a": torch.rand(9)}, title=t),
     "photo_grid": lambda t: plots.photo_grid([torch.rand(3, 5, 5)], ["x"], columns=2, title=t),
-    "confusions": lambda t: plots.confusions(torch.ones(2, 2), ["x", "y"], title=t),
+    "confusions": lambda t: plots.confusions(torch.ones(9, 9), list("abcdefghi"), title=t),
     "prediction": lambda t: plots.prediction(torch.rand(3, 5, 5), ["x"], [0.5], title=t),
     "filters": lambda t: plots.filters(torch.randn(3, 3, 3, 3), title=t),
     "responses": lambda t: plots.responses(torch.rand(3, 5, 5), torch.randn(3, 5, 5), title=t),
@@ -62,7 +105,7 @@ FIGURES = {
 def test_no_figure_is_left_out():
     ours = [f for f in vars(plots).values() if getattr(f, "__module__", "") == plots.__name__]
     drawing = {f.__name__ for f in ours if get_type_hints(f).get("return") is Figure}
-    assert {n for n in drawing if not n.startswith("_")} - {"mark_epoch"} == FIGURES.keys()
+    assert {n for n in drawing if not n.startswith("_")} == FIGURES.keys()
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -81,38 +124,125 @@ def test_figure_carries_its_title_is_never_shown_and_draws_the_same_svg_twice(na
     assert plt.get_fignums() == []
 
 
-def test_curves_draw_loss_and_accuracy_of_every_run_and_split():
-    figure = plots.curves([history("lr 1"), history("lr 2")], ("train", "test"), title="t")
-    loss, accuracy = figure.axes
-    assert loss.get_ylabel().startswith("loss")
-    assert accuracy.get_xlabel() == "epoch"
-    labels = [text.get_text() for text in accuracy.get_legend().get_texts()]
-    assert labels == ["lr 1, train", "lr 1, test", "lr 2, train", "lr 2, test"]
-    assert loss.lines[1].get_ydata().tolist() == pytest.approx([1, 1 / 2, 1 / 3])
-    assert [line.get_linestyle() for line in loss.lines] == ["--", "-", "--", "-"]
-
-
-def test_runs_are_told_apart_without_colour_and_the_loss_is_logarithmic():
-    loss, accuracy = plots.curves(
-        [history("a"), history("b")], ("train", "test"), title="t"
-    ).axes
+def test_curves_draw_each_run_and_split_under_its_label_in_both_panels():
+    runs = pd.concat([run("lr 1"), run("lr 2", shift=0.25)])
+    loss, accuracy = plots.curves(runs, ("train", "test"), title="t").axes
+    assert (loss.get_ylabel(), loss.get_xlabel()) == ("loss (nats)", "epoch")
+    assert (accuracy.get_ylabel(), accuracy.get_xlabel()) == ("accuracy", "epoch")
     assert (loss.get_yscale(), accuracy.get_yscale()) == ("log", "linear")
-    looks = {(line.get_marker(), line.get_linestyle()) for line in loss.lines}
-    assert len(looks) == 4
+    legend = accuracy.get_legend()
+    names = ["lr 1, train", "lr 1, test", "lr 2, train", "lr 2, test"]
+    assert [text.get_text() for text in legend.get_texts()] == names
+    for axis, quantity in ((loss, "loss"), (accuracy, "accuracy")):
+        expected = {
+            f"{name}, {split}": group[["epoch", quantity]].values.tolist()
+            for (name, split), group in runs.groupby(["run", "split"])
+        }
+        assert drawn(axis, legend) == expected
 
 
-def test_descents_put_the_loss_against_rate_times_steps():
-    points = [(10, Metrics(2.0, 0.5, 10)), (100, Metrics(1.0, 0.9, 10))]
-    accuracy, loss = plots.descents({0.1: points}, title="t").axes
-    assert accuracy.lines[0].get_xydata().tolist() == [[10, 0.5], [100, 0.9]]
-    assert loss.lines[0].get_xydata().tolist() == [[1.0, 2.0], [10.0, 1.0]]
+def test_the_split_that_is_named_last_is_solid_and_only_those_asked_for_are_drawn():
+    frame = run(splits=("running", "train", "val"))
+    loss, accuracy = plots.curves(frame, ("train", "val"), title="t").axes
+    legend = accuracy.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["train", "val"]
+    assert [line.is_dashed() for line in legend.get_lines()] == [True, False]
+    assert drawn(loss, legend)["val"] == [[1, 3], [2, 2.5], [3, pytest.approx(2 + 1 / 3)]]
 
 
-def test_kept_epoch_is_marked_in_both_panels():
-    figure = plots.curves([history()], ("train", "test"), title="t")
-    plots.mark_epoch(figure, 2, "kept: epoch 2")
-    assert all(list(axis.lines[-1].get_xdata()) == [2, 2] for axis in figure.axes)
+@pytest.mark.parametrize("count", [2, 7, 20])
+def test_any_number_of_runs_is_drawn_and_told_apart_in_grey_print(count):
+    runs = pd.concat([run(f"run {number}", shift=number / 8) for number in range(count)])
+    figure = plots.curves(runs, ("train", "test"), title="t")
+    loss, accuracy = figure.axes
+    lines = [line for line in loss.lines if len(line.get_xdata())]
+    assert len(lines) == len(accuracy.get_legend().get_texts()) == 2 * count
+    looks = {(line.get_marker(), line.is_dashed()) for line in lines}
+    assert len(looks) == min(2 * count, 2 * len(plots.MARKERS))
+    figure.draw_without_rendering()
+    legend = accuracy.get_legend().get_window_extent()
+    assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.bbox.y1
+
+
+def test_curves_of_several_seeds_are_their_mean_in_a_band_from_the_least_to_the_greatest():
+    low, high = run("r", ("val",)), run("r", ("val",), shift=2.0)
+    loss, accuracy = plots.curves(pd.concat([low, high]), ("val",), title="t").axes
+    mean = (low["loss"] + high["loss"]) / 2
+    legend = accuracy.get_legend()
+    assert drawn(loss, legend)["val"] == np.column_stack([[1, 2, 3], mean]).tolist()
+    band = loss.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (low["loss"].min(), high["loss"].max())
+
+
+def test_descents_put_accuracy_against_steps_and_loss_against_rate_times_steps():
+    other = POINTS_OF_A_RUN.assign(run="lr 2", lr=2.0, loss=[5.0, 4.0], accuracy=[0.1, 0.2])
+    accuracy, loss = plots.descents(pd.concat([POINTS_OF_A_RUN, other]), title="t").axes
+    legend = loss.get_legend()
+    accuracy.lines[0].remove()  # the one at 90 %
+    assert drawn(accuracy, legend) == {
+        "lr 0.1": [[10, 0.5], [100, 0.9]],
+        "lr 2": [[10, 0.1], [100, 0.2]],
+    }
+    assert drawn(loss, legend) == {
+        "lr 0.1": [[1.0, 2.0], [10.0, 1.0]],
+        "lr 2": [[20.0, 5.0], [200.0, 4.0]],
+    }
+    assert (accuracy.get_xlabel(), accuracy.get_ylabel()) == ("steps", "test accuracy")
+    assert (loss.get_xlabel(), loss.get_ylabel()) == (
+        *("learning rate x steps", "test loss (nats)"),
+    )
+    assert [axis.get_xscale() for axis in (accuracy, loss)] == ["log", "log"]
+    assert (accuracy.get_yscale(), loss.get_yscale()) == ("linear", "log")
+
+
+def test_descents_mark_90_percent():
+    line = plots.descents(POINTS_OF_A_RUN, title="t").axes[0].lines[0]
+    assert list(line.get_ydata()) == [0.9, 0.9]
+
+
+def test_kept_epoch_is_marked_in_both_panels_and_named():
+    figure = plots.curves(run(), ("train", "test"), title="t", kept=2)
+    for axis in figure.axes:
+        assert [2, 2] in [list(line.get_xdata()) for line in axis.lines]
     assert "kept: epoch 2" in [t.get_text() for t in figure.axes[1].get_legend().get_texts()]
+
+
+def test_activations_are_drawn_with_their_derivatives_each_named_at_its_end():
+    (axis,) = plots.activations([(sigmoid, d_sigmoid)], title="t").axes
+    ends = {}
+    for line in axis.lines:
+        x = torch.from_numpy(line.get_xdata())
+        ends[line.get_color()] = torch.from_numpy(line.get_ydata())
+        assert (x[0], x[-1]) == (-6, 6)
+    names = {text.get_text(): ends[text.get_color()] for text in axis.texts}
+    assert torch.allclose(names["sigmoid(x)"], 1 / (1 + torch.exp(-x)))
+    s = names["sigmoid(x)"]
+    assert torch.allclose(names["its derivative"], s * (1 - s))
+    for text in axis.texts:
+        assert text.xy == (6, pytest.approx(names[text.get_text()][-1].item()))
+
+
+def test_jacobians_have_outputs_in_rows_and_inputs_in_columns_on_one_scale():
+    J, other = torch.tensor([[1.0, 2.0], [3.0, -8.0]]), torch.zeros(2, 2)
+    left, right = plots.jacobians({"J": J, "zero": other}, title="t").axes
+    assert (left.get_title(), right.get_title()) == ("J", "zero")
+    assert (left.get_xlabel(), left.get_ylabel()) == ("k (input)", "i (output)")
+    written = {text.get_position(): text.get_text() for text in left.texts}
+    assert written[(1.5, 0.5)] == "2.00", "first row, second column"
+    assert written[(0.5, 1.5)] == "3.00"
+    assert left.get_ylim() == (2, 0), "the first row is on top"
+    assert {axis.collections[0].get_clim() for axis in (left, right)} == {(-8, 8)}
+
+
+def test_hidden_outputs_are_shares_in_bins_from_0_to_1_under_the_networks_name():
+    samples = {"low": torch.tensor([[0.01, 0.02], [0.03, 0.99]]), "high": torch.ones(5)}
+    low, high = plots.hidden_outputs(samples, title="t").axes
+    assert [axis.get_title() for axis in (low, high)] == ["low", "high"]
+    heights = [[bar.get_height() for bar in axis.patches] for axis in (low, high)]
+    assert heights[0] == [0.75, *[0] * 18, 0.25]
+    assert heights[1] == [*[0] * 19, 1]
+    edges = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in low.patches]
+    assert (edges[0][0], edges[-1][1]) == pytest.approx((0, 1))
 
 
 def test_filters_with_negative_weights_are_rescaled_not_clipped():
@@ -130,15 +260,28 @@ def test_filters_are_shown_in_their_own_units_and_summed_over_the_channels():
     assert torch.equal(torch.stack(shown).view(4, 3, 3), expected)
 
 
+def test_filters_are_rows_under_the_names_of_their_channels():
+    figure = plots.filters(torch.randn(2, 3, 3, 3), title="t")
+    names = ["rescaled to [0, 1]", "red", "green", "blue", "sum of the three"]
+    assert [axis.get_title() for axis in figure.axes[:10]] == [*names, *[""] * 5]
+    assert [figure.axes[i].get_ylabel() for i in (0, 5)] == ["filter 0", "filter 1"]
+
+
 def test_responses_share_one_scale_whose_middle_is_zero_and_frame_the_same_place():
     maps = torch.stack([torch.randn(20, 20), 9 * torch.randn(20, 20)])
-    figure = plots.responses(torch.rand(3, 20, 20), maps, title="t", place=(9, 12))
-    panels = figure.axes[1:3]
+    photo = torch.rand(3, 20, 20)
+    figure = plots.responses(photo, maps, title="t", place=(9, 12))
+    first, *panels = figure.axes[:3]
+    assert first.get_title() == "photo"
+    assert torch.equal(picture(first).permute(2, 0, 1), photo)
     limit = maps.abs().quantile(0.995).item()
-    for axis in panels:
+    for number, axis in enumerate(panels):
+        assert axis.get_title() == f"filter {number}"
+        assert torch.equal(picture(axis), maps[number])
         assert axis.images[0].get_clim() == pytest.approx((-limit, limit))
         (frame,) = axis.patches
         assert frame.get_center().tolist() == [12, 9]
+    assert not plots.responses(photo, maps, title="t").axes[1].patches
 
 
 def test_greatest_response_is_the_brightest_grey():
@@ -150,6 +293,16 @@ def test_greatest_response_is_the_brightest_grey():
     assert tuple(colours[3, 0][:3]) == (0, 0, 0)
 
 
+def test_photos_stand_under_their_captions_row_by_row():
+    photos = torch.rand(3, 3, 5, 5)
+    figure = plots.photo_grid(photos, ["a", "b", "c"], columns=2, title="t")
+    assert [axis.get_title() for axis in figure.axes] == ["a", "b", "c", ""]
+    for axis, photo in zip(figure.axes, photos, strict=False):
+        assert torch.equal(picture(axis).permute(2, 0, 1), photo)
+    rows = {axis.get_subplotspec().rowspan.start for axis in figure.axes}
+    assert rows == {0, 1}
+
+
 def test_photos_are_embedded_pixel_by_pixel():
     photo = torch.randint(0, 256, (3, 7, 9), dtype=torch.uint8)
     axis = plots.photo_grid([photo], ["caption"], columns=1, title="t").axes[0]
@@ -158,46 +311,81 @@ def test_photos_are_embedded_pixel_by_pixel():
     assert axis.get_title() == "caption"
 
 
-def test_confusions_are_shares_of_the_true_class():
+def test_confusions_are_shares_of_the_true_class_which_is_in_rows():
     counts = torch.tensor([[3, 1], [0, 0]])
-    mesh = plots.confusions(counts, ["x", "y"], title="t").axes[0].collections[0]
+    axis = plots.confusions(counts, ["x", "y"], title="t").axes[0]
+    mesh = axis.collections[0]
     assert torch.as_tensor(mesh.get_array().data).tolist() == [[0.75, 0.25], [0, 0]]
+    assert mesh.get_clim() == (0, 1)
+    assert axis.get_ylim() == (2, 0)
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["x  0", "y  1"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0", "1"]
+    assert axis.get_ylabel() == "true"
+    assert axis.get_xlabel().startswith("predicted")
 
 
-def test_spread_draws_the_mean_and_a_band_from_the_least_to_the_greatest():
-    low, high = history(), history()
-    high.records = [
-        EpochRecord(r.epoch, 1.0, 0.1, {"val": Metrics(3.0, 0.9, 10)}) for r in high.records
-    ]
-    low.records = [
-        EpochRecord(r.epoch, 1.0, 0.1, {"val": Metrics(1.0, 0.5, 10)}) for r in low.records
-    ]
-    figure = plots.spread({"default": [low, high]}, ("val",), title="t")
-    loss, accuracy = figure.axes
-    assert loss.lines[0].get_ydata().tolist() == [2.0, 2.0, 2.0]
-    assert accuracy.lines[0].get_ydata().tolist() == pytest.approx([0.7, 0.7, 0.7])
-    band = loss.collections[0].get_paths()[0].vertices
-    assert (band[:, 1].min(), band[:, 1].max()) == (1.0, 3.0)
+def test_reliability_has_confidence_on_the_x_axis_and_counts_in_the_same_bins():
+    confidence, accuracy = torch.tensor([0.2, 0.9]), torch.tensor([0.5, 0.6])
+    left, right = plots.reliability(confidence, accuracy, torch.tensor([3, 7]), title="t").axes
+    points = np.column_stack([confidence, accuracy]).tolist()
+    assert [line.get_xydata().tolist() for line in left.lines] == [[[0, 0], [1, 1]], points]
+    assert (left.get_xlabel(), left.get_ylabel()) == ("confidence", "accuracy")
+    steps = right.patches[0].get_data()
+    assert (steps.values.tolist(), steps.edges.tolist()) == ([3, 7], [0, 0.5, 1])
+    assert (right.get_xlabel(), right.get_ylabel()) == ("confidence", "photos")
 
 
 def test_variants_are_rows_and_the_line_is_the_mean_of_the_first():
-    judged = {
-        "held out": {"default": [0.2, 0.4], "other": [0.5]},
-        "val": {"default": [1.0], "other": [2.0, 3.0]},
-    }
-    left, right = plots.variants(judged, xlabel="loss", title="t").axes
+    left, right = plots.variants(ABLATION, title="t").axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["default", "other"]
     assert left.get_ylim()[0] > left.get_ylim()[1], "the first variant is not on top"
-    marks = [[(x, y) for x, y in zip(*line.get_data(), strict=True)] for line in left.lines]
-    assert marks[:2] == [[(0.2, 0), (0.4, 0)], [(0.5, 1)]]
-    assert list(left.lines[2].get_xdata()) == pytest.approx([0.3, 0.3])
+    marks = [points.get_offsets().tolist() for points in left.collections]
+    assert marks == [[[0.2, 0], [0.4, 0]], [[0.5, 1]]]
+    marks = [points.get_offsets().tolist() for points in right.collections]
+    assert marks == [[[1, 0]], [[2, 1], [3, 1]]]
+    assert list(left.lines[0].get_xdata()) == pytest.approx([0.3, 0.3])
+    assert list(right.lines[0].get_xdata()) == [1, 1]
     assert [axis.get_xlabel() for axis in (left, right)] == ["loss, held out", "loss, val"]
 
 
-def test_shares_go_from_the_least_to_the_greatest():
-    figure = plots.shares([0.5, 1.0, 0.0], ["half", "all", "none"], title="t")
-    names = [tick.get_text() for axis in figure.axes for tick in axis.get_yticklabels()]
-    assert names == ["none", "half", "all"]
+def test_models_stand_at_their_parameters_and_accuracy_under_their_names():
+    (axis,) = plots.trade_off(MODELS, y="acc", title="t").axes
+    (marks,) = axis.collections
+    assert marks.get_offsets().tolist() == [[9, 0.8], [900, 0.5]]
+    assert {text.get_text(): text.xy for text in axis.texts} == {
+        "small": (9, 0.8),
+        "here": (900, 0.5),
+    }
+    ours, others = (marks.get_facecolors()[number].tolist() for number in (1, 0))
+    assert ours != others
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("parameters", "acc")
+    assert axis.get_xscale() == "log"
+    assert [text.get_ha() for text in axis.texts] == ["left", "right"], "it leaves the frame"
+
+
+def test_shares_go_from_the_least_to_the_greatest_each_beside_its_name():
+    values = pd.Series({"half": 0.5, "all": 1.0, "none": 0.0, "most": 0.75})
+    figure = plots.shares(values, title="t")
+    found = {name: share for axis in figure.axes for name, share in bars(axis).items()}
+    assert found == values.to_dict()
+    assert list(found) == ["none", "half", "most", "all"]
+    written = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert written == ["0%", "50%", "75%", "100%"]
+    assert all(axis.yaxis_inverted() for axis in figure.axes)
+
+
+@pytest.mark.parametrize("stand_in", [False, True])
+def test_prediction_shows_each_class_with_its_probability_the_first_on_top(stand_in):
+    photo = torch.rand(3, 5, 5)
+    figure = plots.prediction(photo, ["pug", "owl"], [0.5, 0.125], title="t", stand_in=stand_in)
+    left, right = figure.axes
+    assert torch.equal(picture(left).permute(2, 0, 1), photo)
+    assert bars(right) == {"pug": 0.5, "owl": 0.125}
+    assert right.yaxis_inverted()
+    assert [text.get_text() for text in right.texts] == ["50.0%", "12.5%"]
+    assert all(bool(bar.get_hatch()) == stand_in for bar in right.patches)
+    colour = right.patches[0].get_facecolor()[:3]
+    assert (len(set(colour)) == 1) == stand_in, "only a stand-in's bars are grey"
 
 
 def test_line_goes_around_the_hot_part_of_each_photo_whatever_the_resolution_of_the_heat():
@@ -257,6 +445,18 @@ def test_pixels_of_a_figure_have_a_palette_and_its_size():
     image = Image.open(BytesIO(figure_formats.pixels(figure)))
     assert image.mode == "P"
     assert image.width == pytest.approx(100 * plots.WIDTH, rel=0.1)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_labels_of_axes_and_numbers_of_bars_keep_within_their_frame(name):
+    figure = FIGURES[name]("t")
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        frame, label = axis.get_window_extent(), axis.yaxis.label.get_window_extent()
+        if axis.get_ylabel():
+            assert frame.y0 - 1 <= label.y0 < label.y1 <= frame.y1 + 1
+        if axis.containers:
+            assert all(text.get_window_extent().x1 <= frame.x1 for text in axis.texts)
 
 
 @pytest.mark.parametrize("name", FIGURES)

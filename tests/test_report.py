@@ -7,7 +7,10 @@ import tokenize
 from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
+from bs4 import BeautifulSoup
 from IPython.core.formatters import DisplayFormatter
 
 from hw1lib import report
@@ -32,26 +35,103 @@ def test_title_says_stand_in_if_any_of_its_sources_is_one():
     assert report.titled("Curves", REAL, FAKE) == "STAND-IN · Curves"
 
 
+def cells_of(html):
+    """Rows of a table, heading first, and which of them are red by its style sheet."""
+    soup = BeautifulSoup(html, "html.parser")
+    rows = [[cell.get_text() for cell in row(["th", "td"])] for row in soup("tr")]
+    sheet = str(soup.style)
+    red = [
+        number
+        for number, row in enumerate(soup("tr"))
+        if all(f"#{cell.get('id')}" in sheet for cell in row("td")) and row("td")
+    ]
+    assert not red or report.RED in sheet
+    return rows, red
+
+
 def test_table_shows_text_as_it_is_and_marks_rows_red():
-    html = report.table(("a<b", "n"), [("<script>", 1), ("x", 2)], title="T & U", red=[1]).data
+    frame = pd.DataFrame({"a<b": ["<script>", "x"], "n": [1, 2]})
+    html = report.table(frame, title="T & U", red=pd.Series([False, True])).data
     assert "<caption>T &amp; U</caption>" in html
-    assert "<th>a&lt;b</th>" in html
     assert "<script>" not in html
-    assert html.count(f'<td style="color: {report.RED}">') == 2
-    assert html.index("&lt;script&gt;") < html.index(report.RED)
+    assert cells_of(html) == ([["a<b", "n"], ["<script>", "1"], ["x", "2"]], [2])
+
+
+def test_table_formats_columns_names_them_in_words_and_leaves_nan_blank():
+    frame = pd.DataFrame({"test_accuracy": [0.5, float("nan")], "n": [1000, 2]})
+    shown, _ = cells_of(report.table(frame, {"test_accuracy": "{:.1%}"}, title="t").data)
+    assert shown == [["test accuracy", "n"], ["50.0%", "1000"], ["", "2"]]
+    shown, _ = cells_of(report.table(frame, "{:,.1f}", title="t").data)
+    assert shown[1:] == [["0.5", "1,000.0"], ["", "2.0"]]
+
+
+def test_table_shows_an_index_if_it_has_a_name():
+    frame = pd.DataFrame({"n": [1]}, index=pd.Index(["full"], name="recipe"))
+    assert cells_of(report.table(frame, title="t").data)[0] == [["recipe", "n"], ["full", "1"]]
+
+
+def test_a_table_is_the_same_at_each_run_and_its_red_is_not_for_another_table():
+    frame = pd.DataFrame({"n": [1]})
+    first, again, other = (
+        report.table(frame, title=title, red=pd.Series([True])).data for title in "aab"
+    )
+    assert first == again
+    ids = [BeautifulSoup(html, "html.parser").td["id"] for html in (first, other)]
+    assert ids[0] != ids[1]
+
+
+CLAIMS = [("rate 3 is first", True, "685 steps"), ("rate 1 <is> last", False, "913 steps")]
+
+
+def test_claims_are_ticked_and_those_that_fail_are_red():
+    data, metadata = DisplayFormatter().format(report.claims(CLAIMS, REAL))
+    rows, red = cells_of(data["text/html"])
+    assert rows == [
+        ["claim", "holds", "measured"],
+        ["rate 3 is first", "✓", "685 steps"],
+        ["rate 1 <is> last", "✗ not so", "913 steps"],
+    ]
+    assert red == [2]
+    assert "rate 3 is first" in data["text/plain"]
+    claims = {"rate 3 is first": True, "rate 1 <is> last": False}
+    assert metadata == {"hw1": {"claims": claims}}
+
+
+def test_on_stand_ins_no_claim_is_checked():
+    data, metadata = DisplayFormatter().format(report.claims(CLAIMS, REAL, FAKE))
+    rows, red = cells_of(data["text/html"])
+    assert [row[1] for row in rows[1:]] == ["not checked"] * 2
+    assert red == []
+    assert "STAND-IN · What the text claims" in data["text/html"]
+    assert set(metadata["hw1"]["claims"].values()) == {None}
+
+
+def test_differences_vanish_up_to_rounding_whatever_their_sign():
+    found = report.vanishing(
+        {"same": torch.tensor([0.0, -1e-9]), "apart": torch.tensor([[1e-9, -0.5]])}
+    )
+    assert found == [("same", True, "off by 1.0e-09"), ("apart", False, "off by 5.0e-01")]
+    ((_, fine, _),) = report.vanishing({"x": torch.tensor([0.5])}, below=1.0)
+    assert fine
 
 
 def test_provenance_shows_stand_ins_in_red_and_calls_the_run_a_draft():
     html = report.provenance({"mnist": REAL, "vgg16": FAKE}).data
     assert "Draft" in html
-    assert "<tr><th>data</th><th>from</th><th>what it is</th></tr>" in html
-    assert "<td>Mnist</td><td>upstream</td><td>about mnist</td>" in html
-    assert html.index("about mnist") < html.index(report.RED) < html.index("about vgg16")
+    assert cells_of(html) == (
+        [
+            ["data", "from", "what it is"],
+            ["Mnist", "upstream", "about mnist"],
+            ["Vgg16", "STAND-IN", "about vgg16"],
+        ],
+        [2],
+    )
 
 
 def test_provenance_of_real_data_is_no_draft():
     html = report.provenance({"mnist": REAL}).data
     assert "Draft" not in html
+    assert "Where the data of this run came from" in html
     assert "STAND-IN" not in html
     assert report.RED not in html
 
@@ -126,8 +206,8 @@ def test_versions_name_what_decides_the_numbers():
     )
 
 
-def test_figures_are_published_for_programs_beside_the_text_that_shows_them():
-    shown = report.figures_stated(
+def test_metrics_are_published_for_programs_beside_the_text_that_shows_them():
+    shown = report.stated_metrics(
         "**87.01%** with 91,587 parameters", mnist_test_accuracy=0.87012, cnn_parameters=91587
     )
     data, metadata = DisplayFormatter().format(shown)
@@ -136,6 +216,6 @@ def test_figures_are_published_for_programs_beside_the_text_that_shows_them():
 
 
 @pytest.mark.parametrize("text", ["test accuracy 87.10%", "", "0.8701"])
-def test_a_figure_that_the_text_does_not_show_is_refused(text):
+def test_a_metric_that_the_text_does_not_show_is_refused(text):
     with pytest.raises(ValueError, match=r"does not show mnist_test_accuracy as 87\.01%"):
-        report.figures_stated(text, mnist_test_accuracy=0.8701)
+        report.stated_metrics(text, mnist_test_accuracy=0.8701)

@@ -5,14 +5,16 @@ import hashlib
 import os
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 
 import pytest
 import torchvision
 from PIL import Image
 
-from hw1lib.datasets import photos, resources, standins, verify
+from hw1lib.datasets import fetch, photos, resources, standins, verify
 from hw1lib.datasets.resources import RESOURCES, ResourceError, obtain
+from hw1lib.datasets.table import File
 from tests.fixtures.mirrors import (
     CONTENT,
     GOOD,
@@ -23,6 +25,7 @@ from tests.fixtures.mirrors import (
     left_over,
     names,
     put,
+    set_files,
 )
 
 pytest_plugins = ("tests.fixtures.served",)
@@ -34,21 +37,20 @@ MNIST = RESOURCES["mnist"]  # before a small table takes its place
 
 def test_mnist_is_the_files_torchvision_gets_from_where_it_gets_them():
     theirs = torchvision.datasets.MNIST
-    assert [(file.name, file.checksum) for file in MNIST.files] == [
-        (name, f"md5:{md5}") for name, md5 in theirs.resources
-    ]
-    assert all(file.urls[0] == theirs.mirrors[0] + file.name for file in MNIST.files)
+    page = (fetch.PROJECT_ROOT / "data" / "README.md").read_text("utf-8")
+    for file, (name, md5) in zip(MNIST.files, theirs.resources, strict=True):
+        assert (file.name, file.urls[0]) == (name, theirs.mirrors[0] + name)
+        assert f"| `{name}` |" in page
+        assert f"MD5 `{md5}`" in page.split(f"| `{name}` |")[1].splitlines()[0]
 
 
 # The order of places -------------------------------------------------------------------------
 
 
-def test_resources_module_starts_without_torch_and_pil():
-    probe = (
-        "import sys, hw1lib.datasets.resources; print({'torch', 'PIL'} & sys.modules.keys())"
-    )
+def test_resources_module_starts_without_torch():
+    probe = "import sys, hw1lib.datasets.resources; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
-    assert done.stdout.strip() == "set()", done.stderr
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_mirror_folder_is_copied_verified_and_found_in_data_next_time(
@@ -149,6 +151,94 @@ def test_mirror_without_the_file_says_so(tmp_path, monkeypatch):
         obtain("vgg16")
 
 
+# MNIST: known by its content, in whatever form it lies there ---------------------------------
+
+IDX = b"what the four files hold, unpacked" * 100
+NAME = "train-images-idx3-ubyte.gz"
+OTHER_FORMS = {
+    "train-images-idx3-ubyte": IDX,
+    "train-images.idx3-ubyte": IDX,
+    "mnist/train-images-idx3-ubyte": IDX,
+    "MNIST/raw/train-images-idx3-ubyte": IDX,
+    "MNIST/raw/train-images-idx3-ubyte.gz": gzip.compress(IDX),
+    "train-images-idx3-ubyte (1).gz": gzip.compress(IDX),
+    "train-images-idx3-ubyte.gz": gzip.compress(IDX, 1, mtime=7),
+}
+
+
+@pytest.fixture
+def known_by_content(monkeypatch, closed_port):
+    digest = hashlib.sha256(IDX).hexdigest()
+    url = f"http://{closed_port}/gone"
+    file = File(NAME, 1, f"content-sha256:{digest}", (url,), "mnist")
+    set_files(monkeypatch, "mnist", file)
+
+
+@pytest.mark.parametrize("where", ["data", "mirror"])
+@pytest.mark.parametrize("path", OTHER_FORMS)
+def test_mnist_in_another_form_is_taken_by_its_content(
+    known_by_content, tmp_path, data_folder, monkeypatch, where, path
+):
+    monkeypatch.setenv("HW1_MIRROR", str(tmp_path))
+    lying = (data_folder if where == "data" else tmp_path) / path
+    put(lying.parent, lying.name, OTHER_FORMS[path])
+    source = obtain("mnist")
+    assert source.origin == where
+    assert gzip.decompress((source.path / NAME).read_bytes()) == IDX
+    assert lying.read_bytes() == OTHER_FORMS[path], "what a person put there stays"
+    assert obtain("mnist").origin == "data"
+
+
+def test_mnist_packed_anew_is_taken_from_an_address(known_by_content, mirror):
+    mirror.files[NAME] = gzip.compress(IDX, 1)
+    assert gzip.decompress((obtain("mnist").path / NAME).read_bytes()) == IDX
+
+
+def test_unpacked_mnist_at_an_address_under_the_packed_name_is_packed(known_by_content, mirror):
+    mirror.files[NAME] = IDX
+    source = obtain("mnist")
+    assert gzip.decompress((source.path / NAME).read_bytes()) == IDX
+    assert not left_over(source.path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (IDX[:-1], r"has a wrong checksum: expected content-sha256:"),
+        (gzip.compress(IDX)[:-9], "is damaged"),
+        (gzip.compress(IDX[:-1]), "has a wrong checksum"),
+        (None, "has 10,000,000,000 bytes, more than 400,000,000"),
+    ],
+    ids=["cut", "damaged", "packed cut", "huge"],
+)
+def test_near_miss_of_mnist_is_named_with_what_is_wrong(
+    known_by_content, data_folder, content, words
+):
+    path = data_folder / "train-images.idx3-ubyte"
+    path.write_bytes(content or b"")
+    if content is None:
+        os.truncate(path, 10**10)
+    with pytest.raises(ResourceError, match=rf"train-images\.idx3-ubyte {words}") as error:
+        obtain("mnist")
+    assert "data/README.md" in str(error.value)
+    assert [path.name for path in data_folder.rglob("*") if path.is_file()] == [path.name]
+
+
+def test_little_gzip_that_unpacks_to_very_much_is_read_no_further_than_the_bound(
+    known_by_content, data_folder, monkeypatch
+):
+    monkeypatch.setattr(verify, "UNPACKED_LIMIT", 10_000_000)
+    put(data_folder, NAME, gzip.compress(bytes(30_000_000), 1))
+    with pytest.raises(ResourceError, match="holds more than 10,000,000 bytes"):
+        obtain("mnist")
+
+
+@pytest.mark.parametrize("name", ["vgg16 (1).pth", "vgg16-2.pth"])
+def test_second_name_of_a_browser_does_for_any_file(data_folder, name):
+    put(data_folder, name)
+    assert obtain("vgg16").path.read_bytes() == CONTENT
+
+
 # Grocery: an archive verified by its content -------------------------------------------------
 
 
@@ -246,18 +336,18 @@ def test_two_starts_at_once_both_find_the_data_set(
     tmp_path, monkeypatch, data_folder, archive_name
 ):
     monkeypatch.setenv("HW1_MIRROR", str(put(tmp_path, archive_name, archive(GOOD))))
-    unpack = resources._unpack
+    opened = tarfile.open
     others = []
 
-    def other_start_finishes_meanwhile(path, folder):
+    def other_start_finishes_meanwhile(*arguments):
         if not others:
             others.append("started")
             with pytest.MonkeyPatch.context() as other:
                 other.setattr(os, "getpid", lambda: -1)
                 others.append(obtain("grocery").path)
-        unpack(path, folder)
+        return opened(*arguments)
 
-    monkeypatch.setattr(resources, "_unpack", other_start_finishes_meanwhile)
+    monkeypatch.setattr(tarfile, "open", other_start_finishes_meanwhile)
     assert obtain("grocery").path == others[1]
     assert [name for name in names(data_folder) if "Grocery" in name] == ["GroceryStoreDataset"]
 
@@ -347,6 +437,8 @@ def test_own_dogs_win_and_birds_still_default(default_photos, data_folder):
     put_image(data_folder / "dogs", "rex.gif")
     source = obtain("photos")
     assert source.origin == "mirror + your own photos"
+    assert source.detail.startswith("birds: github.com/")
+    assert source.detail.endswith("; dogs: 1 of your own, in data/dogs/")
     assert names(data_folder / "dogs") == ["rex.gif"]
     assert names(data_folder / "birds") == ["birds.jpg"]
 
@@ -359,6 +451,16 @@ def test_folder_without_any_image_gets_the_defaults(default_photos, data_folder)
     assert obtain("photos").origin == "mirror"
     assert (data_folder / "birds" / "birds.jpg").exists()
     assert (data_folder / "dogs" / "dogs.jpg").exists()
+
+
+def test_defaults_beside_photos_that_cannot_be_read_say_so(
+    default_photos, made, data_folder, monkeypatch
+):
+    put(data_folder / "birds", "IMG_1.HEIC", b"\0\0\0\x20ftypheic\0\0\0\0")
+    words = "data/birds/ holds no image that can be read (IMG_1.HEIC: save as JPEG)"
+    assert words in obtain("photos").detail
+    monkeypatch.setenv("HW1_STANDIN", "photos")
+    assert words in obtain("photos").detail
 
 
 def test_file_that_is_no_image_beside_own_photos_is_left_out_with_a_warning(
@@ -425,4 +527,4 @@ def test_hub_folder_follows_torch(monkeypatch):
             monkeypatch.delenv(name, raising=False)
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        assert str(resources.hub_folder()) == torch.hub.get_dir()
+        assert str(fetch.hub_folder()) == torch.hub.get_dir()

@@ -14,6 +14,7 @@ import pytest
 from tests.fixtures.disks import read_only
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+HANG_S = 120  # no measure of speed: it only ends what hangs
 TOOLS = ("bash", "env", "dirname", "cat", "rm", "mkdir", "cp", "sleep")
 
 # Answers as Python would to what the scripts ask, and writes down what it was asked to do.
@@ -81,7 +82,7 @@ class Machine:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=HANG_S,
             **kwargs,
         )
 
@@ -103,7 +104,7 @@ class Machine:
 
     @staticmethod
     def wait_until(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_S
         while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -172,8 +173,8 @@ def test_a_second_set_up_waits_for_the_first_and_says_so(machine):
     assert "Another run is making .venv" in second.stdout.readline()
     assert machine.asked() == []
     machine.let_pip_end()
-    assert ".venv is ready" in first.communicate(timeout=20)[0]
-    assert second.communicate(timeout=20)[0].endswith("-m hw1lib.submission\n")
+    assert ".venv is ready" in first.communicate(timeout=HANG_S)[0]
+    assert second.communicate(timeout=HANG_S)[0].endswith("-m hw1lib.submission\n")
     assert second.returncode == 0
     (project,) = machine.asked()
     assert project.endswith(f"-e {machine.project}")  # the rest of the first
@@ -187,7 +188,7 @@ def test_a_set_up_waits_for_the_pip_of_one_that_was_killed_and_then_starts_afres
     )
     assert "Another run is making .venv" in second.stdout.readline()
     machine.let_pip_end()
-    assert second.communicate(timeout=20)[0].endswith("-m hw1lib.submission\n")
+    assert second.communicate(timeout=HANG_S)[0].endswith("-m hw1lib.submission\n")
     first.communicate()
     project, made, *_ = machine.asked()
     assert project.endswith(f"-e {machine.project}")  # the rest of the first
@@ -207,10 +208,10 @@ def test_an_interruption_ends_the_wait_and_starts_nothing(machine):
     )
     assert "Another run is making .venv" in second.stdout.readline()
     os.killpg(second.pid, signal.SIGINT)
-    assert second.communicate(timeout=20) == ("", "")
+    assert second.communicate(timeout=HANG_S) == ("", "")
     assert second.returncode == -signal.SIGINT
     machine.let_pip_end()
-    first.communicate(timeout=20)
+    first.communicate(timeout=HANG_S)
 
 
 def test_an_environment_that_came_from_another_folder_is_made_afresh(machine, tmp_path):
@@ -293,6 +294,56 @@ def test_a_failed_update_keeps_the_environment_and_is_tried_again(machine):
     asked = machine.asked()
     assert len(asked) == 2
     assert "venv" not in asked
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ("-n 40", "allows 40 open files (ulimit -n), and a run needs 64"),
+        ("-v 1000000", "allows 1000 MB of memory (ulimit -v), and a run needs 4000"),
+    ],
+)
+def test_limits_of_the_shell_in_which_nothing_can_run_are_said_as_such(
+    machine, limit, sentence
+):
+    machine.run("export.sh")
+    machine.asked()
+    command = f'ulimit {limit} && exec "$0"'
+    failed = subprocess.run(
+        ["bash", "-c", command, machine.project / "export.sh"],
+        env=machine.env,
+        capture_output=True,
+        text=True,
+    )
+    assert failed.returncode == 1
+    assert sentence in failed.stderr
+    assert machine.asked() == []
+
+
+def test_few_open_files_are_made_more_where_the_system_allows_it(machine):
+    machine.add_python("python3", PYTHON.replace('*) echo "$PWD: $*"', "*) ulimit -n"))
+    command = 'ulimit -S -n 40 && exec "$0"'
+    done = subprocess.run(
+        ["bash", "-c", command, machine.project / "export.sh"],
+        env=machine.env,
+        capture_output=True,
+        text=True,
+    )
+    assert int(done.stdout.splitlines()[-1]) > 64, done.stderr
+
+
+def test_a_search_path_of_cd_leads_nowhere_else(machine, tmp_path):
+    (tmp_path / "elsewhere" / "hw1lib").mkdir(parents=True)
+    machine.env["CDPATH"] = str(tmp_path / "elsewhere")
+    done = subprocess.run(
+        ["bash", "export.sh"],
+        cwd=machine.project,
+        env=machine.env,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"-e {machine.project}" in machine.asked()[-1]
 
 
 def test_a_python_that_does_not_run_is_passed_over(machine):

@@ -95,9 +95,9 @@ def test_other_weights_are_told_by_their_first_filters(small, hub_file, change):
         vgg.load_vgg16(hub_file)
 
 
-def test_preprocessing_agrees_with_torchvisions_own(photo):
+def test_preprocessing_is_bit_for_bit_torchvisions_own(photo):
     x, steps = vgg.preprocess(photo)
-    assert_close(x, VGG16_Weights.IMAGENET1K_V1.transforms()(photo))
+    assert torch.equal(x, VGG16_Weights.IMAGENET1K_V1.transforms()(photo))
     assert [step.shape[1:] for step in steps] == [(300, 500), (256, 426)] + [(224, 224)] * 3
     assert steps[3].low == pytest.approx(steps[2].low / 255)
     assert steps[3].high <= 1
@@ -134,3 +134,50 @@ def test_responses_are_sums_of_products_plus_bias_before_the_relu():
     patch = x[:, 4:7, 2:5]
     assert_close(maps[1, 5, 3], (known[1] * patch).sum() + bias[1])
     assert maps.min() < 0
+
+
+def test_ideal_patches_have_one_length_and_only_the_even_one_does_not_add_up_to_0():
+    patches = vgg.ideal_patches()
+    for name, patch in patches.items():
+        assert patch.shape == (3, 3, 3)
+        assert patch.norm().item() == pytest.approx(1)
+        assert patch.sum().abs() < 1e-6 or name == "evenly bright"
+    assert patches["bright at the right"][1].sum(0)[2] > 0
+    assert patches["bright at the bottom"][1].sum(1)[2] > 0
+    assert patches["bright at the lower right"][0, 2, 2] > 0 > patches["a dark spot"][0, 1, 1]
+    assert patches["bright at the lower left"][0, 2, 0] > 0
+    assert patches["red at the right, blue opposite"][0, 1, 2] > 0
+    assert patches["red at the right, blue opposite"][2, 1, 2] < 0
+
+
+def test_likeness_is_1_for_the_pattern_itself_and_the_filters_length_plays_no_part():
+    edge, spot = (vgg.ideal_patches()[name] for name in ("bright at the bottom", "a dark spot"))
+    found = vgg.likeness(torch.stack([7 * edge, -spot]))
+    assert found.columns.tolist() == ["filter 0", "filter 1"]
+    assert found.index.name == "patch"
+    assert found.loc["bright at the bottom", "filter 0"] == pytest.approx(1)
+    assert found.loc["a dark spot", "filter 1"] == pytest.approx(-1)
+    assert found.loc["evenly bright"].abs().max() < 1e-6
+
+
+def test_the_known_filters_are_like_the_patches_that_the_notebook_names():
+    most = vgg.likeness(first_filters()[0]).abs().idxmax().tolist()
+    assert most == [
+        *("red at the right, blue opposite", "bright at the lower right", "a dark spot"),
+    ]
+
+
+def test_responses_of_a_difference_correlate_with_that_difference_alone():
+    torch.manual_seed(0)
+    x = torch.randn(3, 40, 40)
+    filters = torch.zeros(4, 3, 3, 3)
+    filters[0, 0, 1, 2], filters[0, 0, 1, 0] = 1, -1  # red minus blue, right minus left
+    filters[0, 2, 1, 2], filters[0, 2, 1, 0] = -1, 1
+    filters[1, :, 1, 2], filters[1, :, 1, 0] = 1, -1
+    filters[2, :, 2, 2], filters[2, :, 0, 0] = 1, -1
+    filters[3], filters[3, :, 1, 1] = 1, -8
+    found = vgg.correlations(x, nn.functional.conv2d(x[None], filters, padding=1)[0])
+    assert found.columns.tolist() == [f"filter {number}" for number in range(4)]
+    for row in range(4):
+        assert found.iloc[row, row] == pytest.approx(1, abs=1e-5)
+    assert (found.to_numpy() < 0.9).sum() == 12

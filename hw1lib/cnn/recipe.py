@@ -61,6 +61,7 @@ RECIPES = {
     "default": DEFAULT,
     "full": replace(DEFAULT, sizes=((0.0, 96), (0.4, 128)), num_epochs=400),
     "plain": replace(DEFAULT, layout=PLAIN, num_epochs=340),
+    "short": replace(DEFAULT, sizes=((0.0, 64), (0.5, 96)), num_epochs=60),
     "draft": replace(
         DEFAULT,
         stored_size=64,

@@ -17,9 +17,9 @@ import torch
 from PIL import Image, features
 from torch import Tensor
 
+from hw1lib.datasets.fetch import data_folder
 from hw1lib.datasets.images import read_rgb
-from hw1lib.datasets.resources import DataError, data_folder
-from hw1lib.datasets.verify import snapshot
+from hw1lib.datasets.verify import DataError, snapshot
 from hw1lib.files import replacing
 
 logger = logging.getLogger(__name__)

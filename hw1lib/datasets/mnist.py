@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hw1lib.datasets.resources import DataError
+from hw1lib.datasets.verify import DataError
 
 _IMAGES, _LABELS = 0x0803, 0x0801  # unsigned bytes in 3 dimensions, and in 1
 _SIDE = 28

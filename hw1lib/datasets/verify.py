@@ -1,12 +1,16 @@
 """Whether files are what they should be, and a memory of it.
 
-A checksum is written "algorithm:hex digest", or with the digest's first digits alone.
+A checksum is written "algorithm:hex digest", or with the digest's first digits alone. The
+algorithm is one of hashlib's, of a file as it is; "content-sha256", of a file once unpacked,
+whether or not gzip has packed it; or "git-tree", Git's own, of a folder.
 """
 
+import gzip
 import hashlib
 import json
 import logging
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +21,15 @@ from hw1lib.files import replacing
 
 logger = logging.getLogger(__name__)
 
+#: Bytes that no honest file of ours exceeds unpacked, MNIST (47 MB) and Grocery Store (121 MB).
+UNPACKED_LIMIT = 400_000_000
+#: What reading a damaged gz file raises.
+GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, EOFError)
+
+
+class DataError(ValueError):
+    """A file is there, but is not what its format asks for; names file, expected and found."""
+
 
 class WrongContentError(DownloadError):
     """What arrived is not what was expected."""
@@ -25,7 +38,10 @@ class WrongContentError(DownloadError):
 def require(path: Path, expected: str, name: str) -> None:
     """Raise WrongContentError, naming expected and found, unless `path` has the checksum."""
     algorithm, _, digest = expected.partition(":")
-    found = checksum(path, algorithm) if path.exists() else "nothing"
+    try:
+        found = checksum(path, algorithm) if path.exists() else "nothing"
+    except GZIP_ERRORS as error:
+        raise WrongContentError(f"{name} is damaged: {error}") from error
     if not found.startswith(digest):
         raise WrongContentError(
             f"{name} has a wrong checksum: expected {expected}, found {algorithm}:{found}"
@@ -33,14 +49,30 @@ def require(path: Path, expected: str, name: str) -> None:
 
 
 def checksum(path: Path, algorithm: str) -> str:
-    """Hex digest of a file ("md5", "sha1", "sha256") or of a folder ("git-tree")."""
+    """Hex digest of a file or folder, by an algorithm as this module names them.
+
+    Raises:
+        WrongContentError: the content is larger than any that is expected.
+        OSError, EOFError, zlib.error: the file cannot be read or unpacked.
+    """
     if algorithm == "git-tree":
         return _git_tree(path).hex()
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
+    unpacked = algorithm.startswith("content-")
+    digest = hashlib.new(algorithm.removeprefix("content-"), usedforsecurity=False)
+    size = 0
+    with gzip.open(path) if unpacked and is_gzip(path) else path.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
+            size += len(chunk)
+            if unpacked and size > UNPACKED_LIMIT:
+                raise WrongContentError(f"{path.name} holds more than {UNPACKED_LIMIT:,} bytes")
     return digest.hexdigest()
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file begins as gzip's do."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def snapshot(path: Path) -> str:

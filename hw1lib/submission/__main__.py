@@ -1,6 +1,7 @@
 """The command behind export.sh: `python -m hw1lib.submission --help`."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -19,7 +20,8 @@ Gets the data, executes HW1.ipynb from its first cell to its last in a fresh ker
   submission/HW1_ID1_ID2.ipynb   the executed notebook
   submission/HW1_ID1_ID2.pdf     the same, all cells visible
   submission/HW1_ID1_ID2.pkl     weights and biases of Q2.II.a: W1, b1, W2, b2
-The three appear together or not at all; until then what was there stays.
+The three appear together or not at all; until then what was there stays. Whatever ends a run,
+its notebook as far as it came, and what its cells saved, are kept in build/.
 
 Data that cannot be had is replaced by a small generated stand-in. Such a run is a draft: it is
 marked STAND-IN throughout and its files go to draft/ instead."""
@@ -29,6 +31,7 @@ examples:
   ./export.sh                        IDs from the notebook's cell STUDENT_IDS
   ./export.sh 123456782 987654324    these IDs, whatever that cell says
   ./export.sh --strict 123456782     the real thing or nothing
+  ./export.sh --pdf-only             the last executed notebook once more, in seconds
   HW1_STANDIN=always ./export.sh     a quick draft of everything, no download
   ./export.sh check submission/      is it fine to hand in? ./export.sh check -h says more
 
@@ -37,18 +40,20 @@ environment:
                asked before the files' own sites
   HW1_STANDIN  always: only stand-ins; never: as --strict; or some of mnist,grocery,photos,vgg16
   HW1_DATA     folder of the data (default: data/)
-  HW1_RECIPE   how the CNN is trained: default, full, plain, draft
+  HW1_RECIPE   how the CNN is trained: default, full, plain, short, draft
   HW1_DEVICE   where both networks are trained: cuda, cuda:1, mps, cpu; else the best there is
   HW1_DOWNLOAD_MINUTES  how long one place may take over one file (default: 60)
   HW1_CELL_TIMEOUT  as --cell-timeout
-  PYTHON       the Python to make .venv with (default: the first of 3.10 or newer)
+  PYTHON       the Python to make .venv with (default: the first that fits)
 
 exit status:
-  0    done, a draft included
-  1    failed: the last lines say why; a failed notebook is kept in build/
+  0    done, a draft included, and all of the notebook was found in the PDF
+  1    failed: the last lines say why, and what is kept in build/
   2    wrong arguments or student IDs
   3    data missing that no stand-in may replace
-  130  interrupted (143: by a request to terminate)
+  4    done, but the PDF has notes: something in it is not as in the notebook
+  130  interrupted (143: by a request to terminate; 129: by a terminal that was closed)
+A pipe or a disk that no longer takes what is printed ends nothing.
 """
 
 
@@ -59,16 +64,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from hw1lib.submission.check import command
 
         return command.main(arguments[1:])
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.pdf_only and args.in_place:
+        parser.error("--pdf-only runs no cell, so --in-place does not go with it")
     try:
         # Slow to import: --help and a usage error need not wait.
-        from hw1lib.submission import build
+        from hw1lib.submission import build, names
 
-        build.export(
+        exported = build.export(
             args.notebook,
             args.ids,
             output=args.output,
             strict=args.strict,
+            pdf_only=args.pdf_only,
             in_place=args.in_place,
             cell_timeout=args.cell_timeout,
             started=STARTED,
@@ -79,13 +88,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "anew, and the folders __pycache__ in hw1lib, and run again.",
             1,
         )
-    except build.IdError as error:
+    except names.IdError as error:
         return _say(error, 2)
     except build.MissingDataError as error:
         return _say(error, 3)
-    except (build.ExportError, OSError) as error:
+    except (build.SubmissionError, OSError) as error:
         return _say(error, 1)
-    return 0
+    return 4 if exported.notes else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,7 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--strict",
         action="store_true",
-        help="fail before any training rather than use a stand-in",
+        help="fail rather than use a stand-in, or publish a PDF with notes",
+    )
+    add(
+        "--pdf-only",
+        action="store_true",
+        help="run nothing: the last executed notebook again, with a new PDF",
     )
     add(
         "--in-place",
@@ -142,8 +156,9 @@ def _say(error: object, status: int) -> int:
     return status
 
 
-def _command() -> int:
-    sys.stdout.reconfigure(line_buffering=True, errors="replace")
+def command_line() -> int:
+    """Run the command as a shell's user meets it: streams of any kind, and signals."""
+    _open_streams()
     # jsonschema would take 0.9 s to build a grammar of IRIs, of which a notebook has none.
     sys.modules.setdefault("rfc3987_syntax", None)
     for number in _STOPPED:
@@ -152,10 +167,40 @@ def _command() -> int:
     try:
         return main()
     except _Stop as stop:
-        return _say(f"{_STOPPED[stop.code]}: nothing was changed.", 128 + stop.code)
+        what = f"{_STOPPED[stop.code]}: the files of earlier exports are as they were."
+        return _say(what, 128 + stop.code)
 
 
-_STOPPED = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
+_STOPPED = {
+    signal.SIGINT: "Interrupted",
+    signal.SIGTERM: "Terminated",
+    signal.SIGHUP: "The terminal was closed",
+}
+
+
+def _open_streams() -> None:
+    """Let nothing that is printed end the run, however the two streams were given to it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed: a file that is opened would get its number
+            os.open(os.devnull, os.O_RDWR)
+        if number:
+            stream = io.TextIOWrapper(
+                io.BufferedWriter(_Patient(number, "w", closefd=False)),
+                encoding=getattr(getattr(sys, name), "encoding", "utf-8"),
+                errors="replace",
+                line_buffering=True,
+            )
+            setattr(sys, name, stream)
+
+
+class _Patient(io.FileIO):
+    """A file that takes all it is given: `| head -1` and a full disk lose words, no work."""
+
+    def write(self, data: memoryview) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
 
 
 class _Stop(SystemExit):
@@ -167,4 +212,4 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_command())
+    sys.exit(command_line())

@@ -1,17 +1,22 @@
-"""Builds the three files to hand in: the executed notebook, its PDF and the weights."""
+"""Makes the three files to hand in: the executed notebook, its PDF and the weights.
 
-import ast
+What a run has finished is kept in ``build/`` at once: ``executed/`` holds the notebook and the
+weights of the last run that came to its end, ``stopped/`` those of one that did not. So no
+fault of the PDF or the disk costs a run that was finished.
+"""
+
 import errno
 import fcntl
-import json
+import logging
 import os
-import re
 import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -20,20 +25,42 @@ from nbformat import NotebookNode
 from hw1lib.assignment import PLACEHOLDERS
 from hw1lib.datasets.resources import RESOURCES, ResourceError, Source, data_folder, obtain
 from hw1lib.files import replacing
-from hw1lib.submission.execute import ExportError, execute
-from hw1lib.submission.names import IdError, has_check_digit, parse_ids, submission_name
-from hw1lib.submission.publish import publish, recover, write_synced
+from hw1lib.submission.execute import SubmissionError, execute, forget_results
+from hw1lib.submission.executed import KEY, is_run
+from hw1lib.submission.names import decide_ids, has_check_digit, submission_name
+from hw1lib.submission.publish import publish, recover, require_publishable, write_synced
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 #: Free bytes below which no run is begun: what it writes, twice, and room for the system.
-SPACE_NEEDED = 50_000_000
+SPACE_NEEDED = 60_000_000
+#: Bytes of these that are held, so that a cell that fills the disk leaves room for the files.
+_RESERVE = 30_000_000
 
-_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
+_LONGEST_TMPDIR = 60  # bytes; the name of a socket in it may have 107
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_TAKEN = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+_DRAFT = "DRAFT"
 
 
-class MissingDataError(ExportError):
+class MissingDataError(SubmissionError):
     """Resources that cannot be had and must not be stood in for, and how to get them."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export left.
+
+    Attributes:
+        files: paths of the .ipynb, .pdf and .pkl: in ``submission/``, or in ``draft/`` where a
+            stand-in took part.
+        notes: what the PDF shows otherwise than the notebook has it, a sentence each.
+    """
+
+    files: list[Path]
+    notes: list[str]
 
 
 @contextmanager
@@ -43,16 +70,18 @@ def _in_plain_words() -> Iterator[None]:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         what = f"{place}{error.strerror or error}."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in _FULL:
             what += " The disk is full, or your share of it: free some space and run again."
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        elif error.errno in _DENIED:
             what += (
                 " Make it writable, or move the project to a folder of yours, and run again; "
                 "--output FOLDER writes elsewhere."
             )
-        raise ExportError(what) from error
+        elif error.errno in _TAKEN:
+            what += " Something else has a name that is needed: rename it, and run again."
+        raise SubmissionError(what) from error
     except MemoryError as error:
-        raise ExportError(
+        raise SubmissionError(
             "The memory ran out: close other programs and run the export again."
         ) from error
 
@@ -64,82 +93,98 @@ def export(
     *,
     output: Path = PROJECT_ROOT,
     strict: bool = False,
+    pdf_only: bool = False,
     in_place: bool = False,
     cell_timeout: int | None = None,
     started: float | None = None,
-) -> list[Path]:
+) -> Exported:
     """Execute a notebook and publish it with its PDF and its weights, all three or none.
 
     Args:
         notebook: file to execute; it stays as it is unless `in_place`.
         ids: student IDs; none leaves the choice to the notebook's cell tagged ``ids``.
         output: folder of ``submission/``, ``draft/`` and ``build/``.
-        strict: refuse stand-ins.
+        strict: refuse stand-ins, and a PDF with notes.
+        pdf_only: execute nothing; publish the last executed notebook with a new PDF.
         in_place: also write the executed cells back to `notebook`.
         cell_timeout: seconds after which a cell is taken to hang; None waits for ever.
         started: `time.perf_counter()` at the start of the command; default now.
 
     Returns:
-        Paths of the .ipynb, .pdf and .pkl: in ``submission/``, or in ``draft/`` where a
-        stand-in took part.
+        The files, and what is to be known of the PDF.
 
     Raises:
         IdError: the IDs, or the cell that holds them, are not as they should be.
         MissingDataError: a stand-in would be needed and is not allowed.
-        ExportError: anything else that can be said in a sentence.
+        SubmissionError: anything else that can be said in a sentence.
     """
     started = started or time.perf_counter()
-    original, executed = _read(notebook)
-    ids = _decide_ids(executed, ids)
+    original, edited = _read(notebook)
+    ids = decide_ids(edited, ids)
     name = submission_name(ids)
     _warn_of_ids(ids)
     with ExitStack() as stack:
         stack.enter_context(_signals_restored())
-        build = stack.enter_context(_alone(output))
-        sources = _obtain_all(strict)
-        stand_ins = [source for source in sources if source.stand_in]
-        run = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="run-", dir=build, ignore_cleanup_errors=True)
-        )
-        with _kept_on_failure(executed, build / f"{notebook.stem}-failed.ipynb"):
-            artefacts, memory = _execute(executed, Path(run), stand_ins, cell_timeout, started)
+        build = stack.enter_context(_alone(output, name))
+        run = stack.enter_context(_run_folder(build))
+        if pdf_only:
+            executed, weights = _last_executed(build / "executed", name, edited)
+            draft = str(executed.metadata.get("provenance")).startswith(_DRAFT)
+            sources = [] if draft else [obtain("mnist")]
+        else:
+            _typeset_early(edited, name, strict=strict)
+            sources = _obtain_all(strict)
+            draft = any(source.stand_in for source in sources)
+            executed = edited
             executed.metadata["provenance"] = _provenance(sources)
-            contents = {
-                f"{name}.ipynb": _written(executed),
-                f"{name}.pkl": _checked_weights(artefacts / f"{name}.pkl"),
-                f"{name}.pdf": _pdf(executed, name),
-            }
-            # The rest takes a moment; an interruption could not say "nothing was changed".
-            for number in _INTERRUPTIONS:
-                signal.signal(number, signal.SIG_IGN)
-            files = publish(output / ("draft" if stand_ins else "submission"), contents)
-        for artefact in filter(Path.is_file, artefacts.iterdir()):
-            artefact.replace(build / artefact.name)
-        _summarise(files, memory, time.perf_counter() - started)
-        _write_back(notebook, original, executed if in_place else None)
-    _say_verdict(files, sources, draft=bool(stand_ins) or ids[0] in PLACEHOLDERS)
-    _warn(ids, stand_ins)
-    return files
+            stopped = build / "stopped"
+            with _kept_when_stopped(executed, run, stopped / notebook.name):
+                memory = _execute(executed, build, run, sources, cell_timeout, started)
+                weights = _checked_weights(run / "output" / f"{name}.pkl")
+            (run / "reserve").unlink()
+            publish(build / "executed", _artefacts(run) | {f"{name}.ipynb": _written(executed)})
+            shutil.rmtree(stopped, ignore_errors=True)
+        with _told_of_what_is_kept(build / "executed"):
+            rendering = time.perf_counter()
+            pdf, notes = _typeset(executed, name)
+            print(f"PDF rendered in {time.perf_counter() - rendering:.1f} s")
+            _say_notes(notes, strict=strict)
+            # The rest takes a moment; a signal could not say that nothing was changed.
+            _ignore_signals()
+            files = publish(
+                output / ("draft" if draft else "submission"),
+                {
+                    f"{name}.ipynb": _written(executed),
+                    f"{name}.pdf": pdf,
+                    f"{name}.pkl": weights,
+                },
+            )
+        _summarise(files, time.perf_counter() - started)
+        if not pdf_only:
+            print(f"The kernel took up to {memory / 1e9:.2f} GB of memory")
+            _write_back(notebook, original, executed if in_place else None)
+        _say_verdict(files, sources, draft=draft or ids[0] in PLACEHOLDERS)
+    _warn(ids, [source for source in sources if source.stand_in], notes)
+    return Exported(files, notes)
 
 
 # A run and the folder it works in. ------------------------------------------------------------
 
 
 @contextmanager
-def _alone(output: Path) -> Iterator[Path]:
+def _alone(output: Path, name: str) -> Iterator[Path]:
     """The folder ``build/``, kept from other exports and freed of what killed ones left.
 
     The lock is the operating system's: it ends with this process, however that ends.
     """
     build = output / "build"
     build.mkdir(parents=True, exist_ok=True)
-    _require_space(build)
     with (build / "lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise ExportError(
+            raise SubmissionError(
                 f"Another export is at work in {output} (process {lock.read() or 'unknown'}). "
                 "Wait until it has ended, or stop it, and run again."
             ) from None
@@ -148,46 +193,116 @@ def _alone(output: Path) -> Iterator[Path]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        for leftover in build.glob("run-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        for folder in ("submission", "draft"):
-            recover(output / folder)
-        yield build
+        for leftover in (*build.glob("run-*"), *build.rglob(".*.tmp-*")):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+        names = [f"{name}.{kind}" for kind in ("ipynb", "pdf", "pkl")]
+        for folder in (output / "submission", output / "draft", build / "executed"):
+            recover(folder)
+            require_publishable(folder, names)
+            _require_space(folder.resolve().parent)
+        yield build.absolute()
 
 
 def _require_space(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < SPACE_NEEDED:
-        raise ExportError(
+        raise SubmissionError(
             f"{folder}: {free / 1e6:.0f} MB are free where an export needs "
             f"{SPACE_NEEDED / 1e6:.0f} MB. Free some space and run again."
         )
 
 
 @contextmanager
+def _run_folder(build: Path) -> Iterator[Path]:
+    """A folder for what one run leaves, and beside it one for all temporary files."""
+    temporary = build / "tmp"  # $TMPDIR may be full or missing
+    before = tempfile.tempdir, os.environ.get("TMPDIR")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix="run-", dir=build, ignore_cleanup_errors=True
+    ) as name:
+        run = Path(name)
+        for folder in ("output", "kernel"):
+            (run / folder).mkdir()
+        (run / "reserve").write_bytes(bytes(_RESERVE))
+        try:
+            if len(os.fsencode(temporary)) <= _LONGEST_TMPDIR:
+                tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
+            yield run
+        finally:
+            tempfile.tempdir = before[0]
+            os.environ.pop("TMPDIR", None)
+            if before[1] is not None:
+                os.environ["TMPDIR"] = before[1]
+
+
+@contextmanager
 def _signals_restored() -> Iterator[None]:
-    handlers = [signal.getsignal(number) for number in _INTERRUPTIONS]
+    handlers = [signal.getsignal(number) for number in _STOPPING]
     try:
         yield
     finally:
-        for number, handler in zip(_INTERRUPTIONS, handlers, strict=True):
+        for number, handler in zip(_STOPPING, handlers, strict=True):
             signal.signal(number, handler)
 
 
-# The notebook, and the IDs in it. -------------------------------------------------------------
+def _ignore_signals() -> None:
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _kept_when_stopped(notebook: NotebookNode, run: Path, path: Path) -> Iterator[None]:
+    """Whatever ends a run, keep its notebook as far as it came, and what its cells saved."""
+    try:
+        yield
+    except BaseException:
+        _ignore_signals()
+        begun = len(notebook.metadata.get(KEY, []))
+        if begun:
+            (run / "reserve").unlink()
+            total = sum(map(is_run, notebook.cells))
+            print(f"\nThe run came to cell {begun} of {total}.", end=" ")
+            try:
+                publish(path.parent, {path.name: _written(notebook)} | _artefacts(run))
+            except OSError as error:  # the first error is the one to tell
+                print(f"The notebook as far as it came could not be kept: {error}.")
+            else:
+                print(f"The notebook as far as it came is kept in {path}.")
+            print("What its cells had saved lies beside it; the next run starts anew.")
+        raise
+
+
+@contextmanager
+def _told_of_what_is_kept(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        print(
+            f"\nThe executed notebook and the weights are kept in {folder}: nothing has to run "
+            "again.\n./export.sh --pdf-only makes the PDF and publishes all three."
+        )
+        raise
+
+
+# The notebook. --------------------------------------------------------------------------------
 
 
 def _read(path: Path) -> tuple[bytes, NotebookNode]:
     try:
         original = path.read_bytes()
     except FileNotFoundError:
-        raise ExportError(f"{path} is not there: --notebook names another") from None
+        raise SubmissionError(f"{path} is not there: --notebook names another") from None
     try:
         notebook = nbformat.convert(nbformat.reader.reads(original.decode()), 4)
         nbformat.validate(notebook, relax_add_props=True)
     except Exception as error:  # whatever a damaged file leads nbformat to
         reason = str(error).strip().partition("\n")[0][:200]
-        raise ExportError(
+        raise SubmissionError(
             f"{path} is not a notebook, or a damaged one: {reason}. If Jupyter does not open "
             "it either, take an earlier copy: submission/ holds one of the last export."
         ) from None
@@ -199,72 +314,12 @@ def _written(notebook: NotebookNode) -> bytes:
     return nbformat.writes(notebook).encode(errors="replace") + b"\n"
 
 
-def _decide_ids(notebook: NotebookNode, ids: Sequence[str]) -> tuple[str, ...]:
-    """The IDs given, written into the notebook's cell for them; without any, that cell's."""
-    cell = _ids_cell(notebook)
-    value = _ids_expression(cell.source)
-    if not ids:
-        return parse_ids(ast.literal_eval(value))
-    settled = parse_ids(ids)
-    cell.source = _with_value(cell.source, value, _literal(settled))
-    return settled
-
-
-def _ids_cell(notebook: NotebookNode) -> NotebookNode:
-    cells = [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "ids" in cell.metadata.get("tags", [])
-    ]
-    if len(cells) != 1:
-        raise IdError(
-            f"{len(cells)} code cells have the tag ids; exactly one must, and hold the line\n"
-            f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}"
-        )
-    return cells[0]
-
-
-def _ids_expression(source: str) -> ast.expr:
-    """What the cell assigns to STUDENT_IDS: a list or tuple of constants."""
-    found = []
-    try:
-        for statement in ast.parse(source).body:
-            match statement:
-                case ast.Assign(
-                    targets=[ast.Name(id="STUDENT_IDS")],
-                    value=ast.List(elts=elements) | ast.Tuple(elts=elements) as value,
-                ) if all(isinstance(element, ast.Constant) for element in elements):
-                    found.append(value)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        pass  # the last two for brackets too deep, and a null byte is a ValueError before 3.12
-    if len(found) != 1:
-        raise IdError(
-            "The cell with the tag ids must hold your IDs in quotes, as in the line\n"
-            f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}\nIt holds\n"
-            + "\n".join(f"    {line}" for line in source.splitlines())
-        )
-    return found[0]
-
-
-def _with_value(source: str, value: ast.expr, new: str) -> str:
-    # As ast counts them: lines by these three ends, columns in bytes.
-    lines = [line.encode() for line in re.split("\r\n|\r|\n", source)]
-    head = lines[value.lineno - 1][: value.col_offset]
-    tail = lines[value.end_lineno - 1][value.end_col_offset :]
-    lines[value.lineno - 1 : value.end_lineno] = [head + new.encode() + tail]
-    return b"\n".join(lines).decode()
-
-
-def _literal(ids: Sequence[str]) -> str:
-    return json.dumps(list(ids))
-
-
 def _write_back(path: Path, original: bytes, executed: NotebookNode | None) -> None:
     """Write results back to the notebook, if any; what was saved meanwhile is never lost."""
     if not (path.is_file() and path.read_bytes() == original):
         saved = f"{path} was saved by someone else while the export ran"
         if executed:
-            raise ExportError(
+            raise SubmissionError(
                 f"{saved}, so it was left as it is. The executed notebook is the .ipynb above."
             )
         print(f"{saved}: the files above are of what it held before. Run again for the rest.")
@@ -304,7 +359,7 @@ def _provenance(sources: list[Source]) -> str:
     real = ", ".join(source.title for source in sources if not source.stand_in)
     drawn = ", ".join(source.title for source in sources if source.stand_in)
     parts = [f"real data: {real}"] * bool(real) + [f"STAND-IN: {drawn}"] * bool(drawn)
-    return ("DRAFT · " if drawn else "") + "; ".join(parts)
+    return (f"{_DRAFT} · " if drawn else "") + "; ".join(parts)
 
 
 _TITLE_WIDTH = 2 + max(len(resource.title) for resource in RESOURCES.values())
@@ -312,94 +367,113 @@ _TITLE_WIDTH = 2 + max(len(resource.title) for resource in RESOURCES.values())
 
 def _execute(
     notebook: NotebookNode,
+    build: Path,
     run: Path,
-    stand_ins: list[Source],
+    sources: list[Source],
     cell_timeout: int | None,
     started: float,
-) -> tuple[Path, int]:
-    """Execute the notebook in the folder `run`.
-
-    Returns the folder of what its cells wrote, and the kernel's peak memory in bytes.
-    """
-    artefacts, scratch = run / "output", run / "kernel"
-    artefacts.mkdir()
-    scratch.mkdir()
+) -> int:
+    """Execute the notebook in the folder `run`; returns the kernel's peak memory in bytes."""
     # The kernel is told what was found, so that it searches nothing again.
-    found = ",".join(source.name for source in stand_ins) or "never"
-    if os.environ.get("HW1_STANDIN") == "always":
-        found = "always"
+    found = ",".join(source.name for source in sources if source.stand_in) or "never"
     env = {
-        **os.environ,
-        "HW1_OUTPUT": str(artefacts.absolute()),
+        "HW1_OUTPUT": str(run / "output"),
+        "HW1_BUILD": str(build),
+        "MPLCONFIGDIR": str(build / "matplotlib"),  # stays: to list the fonts takes seconds
         "HW1_DATA": str(data_folder()),
-        "HW1_STANDIN": found,
+        "HW1_STANDIN": "always" if os.environ.get("HW1_STANDIN") == "always" else found,
     }
 
     def say_start() -> None:
         print(f"\nNotebook, {_minutes(time.perf_counter() - started)} after the start")
 
-    memory = execute(
+    return execute(
         notebook,
         cwd=PROJECT_ROOT,
         env=env,
-        scratch=scratch,
+        scratch=run / "kernel",
         cell_timeout=cell_timeout,
         on_start=say_start,
     )
-    return artefacts, memory
+
+
+def _artefacts(run: Path) -> dict[str, bytes]:
+    """What the cells saved, by name."""
+    files = (path for path in (run / "output").iterdir() if path.is_file())
+    return {path.name: path.read_bytes() for path in files}
+
+
+def _last_executed(folder: Path, name: str, edited: NotebookNode) -> tuple[NotebookNode, bytes]:
+    """Notebook and weights of the last run that came to its end."""
+    path = folder / f"{name}.ipynb"
+    if not path.is_file():
+        raise SubmissionError(
+            f"{path} is not there: no run with these IDs has come to its end. "
+            "./export.sh without --pdf-only makes all three files."
+        )
+    _, executed = _read(path)
+    print(f"Executed {time.strftime('%Y-%m-%d %H:%M', time.localtime(path.stat().st_mtime))}")
+    if [cell.source for cell in executed.cells] != [cell.source for cell in edited.cells]:
+        print("The notebook has been edited since; the files are of what it held then.")
+    return executed, _checked_weights(path.with_suffix(".pkl"))
 
 
 def _checked_weights(path: Path) -> bytes:
     from hw1lib.submission.weights import WeightsFileError, load_weights  # imports torch
 
     if not path.exists():
-        raise ExportError(
+        raise SubmissionError(
             f"The notebook ran, but no cell saved {path.name}: Q2.II.a has to, with "
             "save_weights, in the folder that HW1_OUTPUT names."
         )
     try:
         load_weights(path)
     except WeightsFileError as error:
-        raise ExportError(str(error)) from None
+        raise SubmissionError(str(error)) from None
     return path.read_bytes()
 
 
-def _pdf(notebook: NotebookNode, name: str) -> bytes:
+def _typeset(notebook: NotebookNode, name: str) -> tuple[bytes, list[str]]:
     from hw1lib.submission import pdf
 
-    started = time.perf_counter()
+    silent = logging.Logger("PDF", logging.CRITICAL)  # its notes are said by us
     try:
-        content, _ = pdf.TypstPDFExporter().from_notebook_node(
+        content, resources = pdf.TypstPDFExporter(log=silent).from_notebook_node(
             notebook, {"metadata": {"name": name}}
         )
-    except pdf.PrintError as error:
-        raise ExportError(f"The PDF could not be made: {error}") from None
-    print(f"PDF rendered in {time.perf_counter() - started:.1f} s")
-    return content
-
-
-@contextmanager
-def _kept_on_failure(notebook: NotebookNode, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        try:
-            with replacing(path) as temporary:
-                temporary.write_bytes(_written(notebook))
-            print(f"\nThe notebook as far as it came is kept in {path}", flush=True)
-        except OSError as error:  # the first error is the one to tell
-            print(f"\nThe notebook as far as it came could not be kept: {error}", flush=True)
+    except (OSError, MemoryError):
         raise
+    except Exception as error:  # a fault of the exporter, whatever it is
+        raise SubmissionError(f"The PDF could not be made: {error}") from error
+    return content, [str(note) for note in resources.get("notes", [])]
+
+
+def _typeset_early(notebook: NotebookNode, name: str, *, strict: bool) -> None:
+    """Say in seconds what is wrong with the cells' text, not after all training."""
+    bare = deepcopy(notebook)
+    forget_results(bare)
+    try:
+        _, notes = _typeset(bare, name)
+    except SubmissionError as error:
+        notes = [str(error)]
+    _say_notes(notes, strict=strict)
+
+
+def _say_notes(notes: list[str], *, strict: bool) -> None:
+    for note in notes:
+        print(f"  note: {note}")
+    if notes and strict:
+        raise SubmissionError("--strict refuses a PDF with notes; they are listed above.")
 
 
 # What is said at the end. ---------------------------------------------------------------------
 
 
-def _summarise(files: list[Path], memory: int, seconds: float) -> None:
+def _summarise(files: list[Path], seconds: float) -> None:
     print(f"\nWritten to {files[0].parent}")
     for path in files:
         print(f"  {path.name:32}{path.stat().st_size / 1e6:8.2f} MB")
-    print(f"Total {_minutes(seconds)}; the kernel took up to {memory / 1e9:.2f} GB of memory")
+    print(f"Total {_minutes(seconds)}")
 
 
 def _warn_of_ids(ids: tuple[str, ...]) -> None:
@@ -417,8 +491,10 @@ def _say_verdict(files: list[Path], sources: list[Source], *, draft: bool) -> No
     from hw1lib.submission.check.report import screen
     from hw1lib.submission.check.sandbox import check
 
-    (source,) = (source for source in sources if source.name == "mnist")
-    mnist = Mnist(None, source.detail) if source.stand_in else Mnist(source.path)
+    mnist = Mnist(None, "the run was a draft")
+    for source in sources:
+        if source.name == "mnist":
+            mnist = Mnist(None, source.detail) if source.stand_in else Mnist(source.path)
     (report,) = check(files, mnist=mnist)
     print("\nCheck", *screen(report), "", sep="\n")
     if report.verdict == "fine" and not draft:
@@ -427,8 +503,11 @@ def _say_verdict(files: list[Path], sources: list[Source], *, draft: bool) -> No
         print("Next: fix what the check found, and run again.")
 
 
-def _warn(ids: tuple[str, ...], stand_ins: list[Source]) -> None:
+def _warn(ids: tuple[str, ...], stand_ins: list[Source], notes: list[str]) -> None:
     _warn_of_ids(ids)
+    if notes:
+        what = "1 note" if len(notes) == 1 else f"{len(notes)} notes"
+        print(f"The PDF has {what}, listed above: look there before you hand it in.")
     if ids[0] in PLACEHOLDERS:
         print(
             "Next: run ./export.sh ID1 ID2 with your student IDs, or set them in the "

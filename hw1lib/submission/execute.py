@@ -30,8 +30,15 @@ _INDENT = " " * 9
 _LOG_EVERY_S = 300.0  # between progress lines where there is no terminal to rewrite one
 
 
-class ExportError(RuntimeError):
-    """The export cannot go on; the message says why and what to do."""
+#: Variables of the user's own that would change what cells print, or add to it.
+_FOREIGN = re.compile(
+    r"(PYTHON|I?PYTHON|JUPYTER|JPY_|MPL|MATPLOTLIB|OMP_|GOMP_).*|COLUMNS|LINES|.*_COLOR"
+)
+_THREADS = re.compile(r"[1-9]\d*(,[1-9]\d*)*")
+
+
+class SubmissionError(RuntimeError):
+    """The three files cannot be made; the message says why and what to do."""
 
 
 def execute(
@@ -51,7 +58,8 @@ def execute(
     Args:
         notebook: changed in place; after an error it holds the outputs up to that point.
         cwd: the kernel's working folder.
-        env: the kernel's environment; what it says to Python itself is left out.
+        env: variables of the kernel besides this process's own, of which those that speak to
+            Python, Jupyter or matplotlib are left out.
         scratch: an existing folder for what the kernel needs while it runs.
         cell_timeout: seconds after which a cell is taken to hang; None waits for ever.
         on_start: called when the kernel is ready, before the first cell.
@@ -60,8 +68,9 @@ def execute(
         The kernel's peak resident memory, in bytes.
 
     Raises:
-        ExportError: a cell raised or took too long, or the kernel did not start, or died.
+        SubmissionError: a cell raised or took too long, or the kernel did not start, or died.
     """
+    forget_results(notebook)
     kernel = AsyncKernelManager(
         kernel_name="python3",
         # No folders to search leaves ipykernel's own specification, which is this interpreter.
@@ -83,25 +92,23 @@ def execute(
     client.on_notebook_start = lambda notebook: on_start()
     own = {
         "IPYTHONDIR": str(scratch / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(scratch / "jupyter"),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PYTHONDONTWRITEBYTECODE": "1",  # as -B in export.sh
     }
-    # PYTHONPATH may hold another torch, PYTHONSTARTUP anything.
-    others = {name: value for name, value in env.items() if not name.startswith("PYTHON")}
-    _forget_results(notebook)
     try:
-        asyncio.run(client.async_execute(cwd=str(cwd), env=others | own))
+        asyncio.run(client.async_execute(cwd=str(cwd), env=_inherited() | own | dict(env)))
     except CellExecutionError as error:
-        raise ExportError(client.describe(_why_it_raised(error))) from None
+        raise SubmissionError(client.describe(_why_it_raised(error))) from None
     except CellTimeoutError:
-        raise ExportError(
+        raise SubmissionError(
             client.describe(
                 f"It took more than the {cell_timeout} s that --cell-timeout (or "
                 "HW1_CELL_TIMEOUT) allows a cell. If it was at work, allow more."
             )
         ) from None
     except DeadKernelError:
-        raise ExportError(client.describe(_why_it_died(client.kernel_status))) from None
+        raise SubmissionError(client.describe(_why_it_died(client.kernel_status))) from None
     return client.peak_memory or _peak_of_children()
 
 
@@ -151,7 +158,7 @@ class _Client(NotebookClient):
         try:
             await self.async_start_new_kernel_client()
         except RuntimeError:
-            raise ExportError(
+            raise SubmissionError(
                 "The kernel, which runs the cells, did not start; its own words, if any, are "
                 "above. Delete the folder .venv, which is made anew, and run the export again. "
                 "A firewall must let the computer talk to itself (127.0.0.1)."
@@ -172,7 +179,9 @@ class _Client(NotebookClient):
         self._screen.section(self._heading)
         self._screen.rewrite(f"cell {self._number} of {self._total}: {_title(cell)}")
         try:
-            return await super().async_execute_cell(cell, cell_index, **kwargs)
+            done = await super().async_execute_cell(cell, cell_index, **kwargs)
+            self._screen.keep_progress()
+            return done
         except DeadKernelError:
             # The inherited method takes being cancelled for a dead kernel.
             if await self.km.is_alive():
@@ -185,7 +194,8 @@ class _Client(NotebookClient):
     ) -> NotebookNode | None:
         content = msg["content"]
         if content.get("metadata", {}).get("hw1_progress"):
-            self._screen.progress(content["data"]["text/plain"])
+            which = content.get("transient", {}).get("display_id", "")
+            self._screen.progress(which, content["data"]["text/plain"])
         return super().process_message(msg, cell, cell_index)
 
 
@@ -195,6 +205,7 @@ class _Screen:
     def __init__(self) -> None:
         self._started = self._logged = time.perf_counter()
         self._section = ""
+        self._progress: dict[str, str] = {}  # the last line of each display of a cell
         self._moves = sys.stdout.isatty()
 
     def section(self, title: str) -> None:
@@ -205,12 +216,20 @@ class _Screen:
             seconds = int(time.perf_counter() - self._started)
             print(f"{seconds // 60:4}:{seconds % 60:02}  {title}", flush=True)
 
-    def progress(self, text: str) -> None:
+    def progress(self, which: str, text: str) -> None:
         """Show how far a long cell is; in a log now and then."""
+        self._progress[which] = text
         self.rewrite(text)
         if not self._moves and time.perf_counter() - self._logged > _LOG_EVERY_S:
             self._logged = time.perf_counter()
             print(f"{_INDENT}{text}", flush=True)
+
+    def keep_progress(self) -> None:
+        """At a cell's end, leave what each of its trainings reached, or was kept from."""
+        self.rewrite("")
+        for text in self._progress.values():
+            print(f"{_INDENT}{text}", flush=True)
+        self._progress.clear()
 
     def rewrite(self, text: str) -> None:
         """Replace the line that moves, where there is a terminal."""
@@ -262,7 +281,15 @@ def _why_it_died(status: int | None) -> str:
     return f"The kernel crashed ({what}). If a second run does so too, the cell above is why."
 
 
-def _forget_results(notebook: NotebookNode) -> None:
+def _inherited() -> dict[str, str]:
+    """This process's environment, less what others set for other purposes."""
+    env = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return env | ({"OMP_NUM_THREADS": threads} if _THREADS.fullmatch(threads) else {})
+
+
+def forget_results(notebook: NotebookNode) -> None:
+    """Make a notebook one that was never run: no outputs, numbers or notes of a run."""
     forget_executed(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -1,8 +1,15 @@
 """Student IDs and the name that the three files share."""
 
+import ast
+import json
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hw1lib.assignment import COURSE_WORK, ID, ID_RULE, PLACEHOLDERS
+
+if TYPE_CHECKING:  # slow to import, and the notebook imports this module
+    from nbformat import NotebookNode
 
 
 class IdError(ValueError):
@@ -67,3 +74,75 @@ def submission_name(ids: Sequence[str]) -> str:
         IdError: as :func:`parse_ids` does.
     """
     return "_".join((COURSE_WORK, *parse_ids(ids)))
+
+
+def decide_ids(notebook: "NotebookNode", ids: Sequence[str]) -> tuple[str, ...]:
+    """The IDs of a submission: those given, else those in the notebook's cell for them.
+
+    Args:
+        notebook: IDs that are given are written into its cell with the tag ``ids``.
+        ids: one or two student IDs; none leaves the choice to that cell.
+
+    Returns:
+        The IDs, checked.
+
+    Raises:
+        IdError: as :func:`parse_ids` does; or there is not exactly one such cell, or it does
+            not assign a list of texts to ``STUDENT_IDS``.
+    """
+    cell = _ids_cell(notebook)
+    value = _ids_expression(cell.source)
+    if not ids:
+        return parse_ids(ast.literal_eval(value))
+    chosen = parse_ids(ids)
+    cell.source = _with_value(cell.source, value, _literal(chosen))
+    return chosen
+
+
+def _ids_cell(notebook: "NotebookNode") -> "NotebookNode":
+    cells = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "ids" in cell.metadata.get("tags", [])
+    ]
+    if len(cells) != 1:
+        raise IdError(
+            f"{len(cells)} code cells have the tag ids; exactly one must, and hold the line\n"
+            f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}"
+        )
+    return cells[0]
+
+
+def _ids_expression(source: str) -> ast.expr:
+    """What the cell assigns to STUDENT_IDS: a list or tuple of constants."""
+    found = []
+    try:
+        for statement in ast.parse(source).body:
+            match statement:
+                case ast.Assign(
+                    targets=[ast.Name(id="STUDENT_IDS")],
+                    value=ast.List(elts=elements) | ast.Tuple(elts=elements) as value,
+                ) if all(isinstance(element, ast.Constant) for element in elements):
+                    found.append(value)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        pass  # the last two for brackets too deep, and a null byte is a ValueError before 3.12
+    if len(found) != 1:
+        raise IdError(
+            "The cell with the tag ids must hold your IDs in quotes, as in the line\n"
+            f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}\nIt holds\n"
+            + "\n".join(f"    {line}" for line in source.splitlines())
+        )
+    return found[0]
+
+
+def _with_value(source: str, value: ast.expr, new: str) -> str:
+    # As ast counts them: lines by these three ends, columns in bytes.
+    lines = [line.encode() for line in re.split("\r\n|\r|\n", source)]
+    head = lines[value.lineno - 1][: value.col_offset]
+    tail = lines[value.end_lineno - 1][value.end_col_offset :]
+    lines[value.lineno - 1 : value.end_lineno] = [head + new.encode() + tail]
+    return b"\n".join(lines).decode()
+
+
+def _literal(ids: Sequence[str]) -> str:
+    return json.dumps(list(ids))

@@ -1,11 +1,13 @@
 """Replaces files of a folder as a set: at every moment it holds all the old or all the new."""
 
 import ctypes
+import errno
 import glob
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,6 +58,23 @@ def recover(folder: Path) -> None:
         aside.rename(target)
     for leftover in (aside, *target.parent.glob(f"{glob.escape(_prefix(target))}*")):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def require_publishable(folder: Path, names: Iterable[str]) -> None:
+    """Try what `publish` would do, and leave everything as it is.
+
+    Raises:
+        OSError: the folder cannot be written beside, or a folder has the name of a file.
+    """
+    target = folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent):
+        pass
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "This is no folder", str(target))
+    for name in names:
+        if (target / name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, "This is a folder", str(target / name))
 
 
 def write_synced(path: Path, content: bytes) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import typst
 
-from hw1lib.submission.pdf.readback import losses
+from hw1lib.submission.pdf.compare import losses
 
 NBCONVERT = [sys.executable, "-m", "nbconvert", "--log-level", "ERROR", "--output", "out"]
 

@@ -127,7 +127,7 @@ class Campaign:
         """A run to the end succeeds and tidies up."""
         self.run_to_the_end()
         found = {path.name for path in (self.clone.folder / "build").iterdir()}
-        assert found == {"lock", f"{NAME}.pkl"}, found
+        assert found == {"lock", "executed", "tmp"}, found
         assert not list(self.clone.folder.glob(".submission.*"))
         self.published = self.check()
         assert self.published == self.token

@@ -21,7 +21,8 @@ from hw1lib.submission.check.collect import LIMITS, Mnist, RefusedError, Submiss
 from hw1lib.submission.check.findings import BROKEN, UNCHECKED, Finding, bounded
 from hw1lib.submission.check.notebook import AGAIN
 from hw1lib.submission.names import IdError, submission_name
-from hw1lib.submission.pdf.readback import PdfError, missing
+from hw1lib.submission.pdf.compare import ADDED, missing
+from hw1lib.submission.pdf.reader import PdfError
 from hw1lib.submission.weights import WeightsFileError, load_weights
 from hw1lib.training import NonFiniteLossError
 
@@ -184,7 +185,8 @@ def _pdf(state: _State) -> Iterator[Finding]:
         yield Finding("error", "pdf", str(error), where, AGAIN)
         return
     for loss in lost[:_SHOWN_LOSSES]:
-        yield Finding("error", "pdf", str(loss), where, AGAIN)
+        level = "warning" if loss.kind == ADDED else "error"
+        yield Finding(level, "pdf", str(loss), where, AGAIN)
     if (more := len(lost) - _SHOWN_LOSSES) > 0:
         yield Finding("error", "pdf", f"{more} things more are not visible", where, AGAIN)
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hw1lib.submission.pdf.readback import losses
+from hw1lib.submission.pdf.compare import losses
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,10 +15,11 @@ from traitlets import Bool, Integer, Unicode, default
 from traitlets.config import Application
 
 from hw1lib.submission.pdf.cells import document_of
+from hw1lib.submission.pdf.compare import Loss, compare
 from hw1lib.submission.pdf.document import Document, ExportNote, PrintedCell, as_data
 from hw1lib.submission.pdf.glyphs import all_fonts, bundled_fonts
 from hw1lib.submission.pdf.images import typeset
-from hw1lib.submission.pdf.readback import Loss, compare, read_pdf
+from hw1lib.submission.pdf.reader import read_pdf
 
 #: PDF/UA-1, for readers who do not see the page; a PDF has tags without it too.
 ACCESSIBLE = "ua-1"

@@ -1,0 +1,203 @@
+"""What Q2.II of HW1.ipynb measures on its network, each as one data frame.
+
+Tensors only, as the question asks; pandas holds what was measured.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hw1lib.activations import d_sigmoid, sigmoid
+from hw1lib.assignment import (
+    BATCH_SIZE,
+    HIDDEN_SIZE,
+    INPUT_SIZE,
+    LEARNING_RATE,
+    OUTPUT_SIZE,
+    SEED,
+)
+from hw1lib.history import EpochRecord, History
+from hw1lib.losses import one_hot
+from hw1lib.network import FullyConnectedNetwork
+from hw1lib.training import Batches, evaluate, fit, one_thread_without_autograd, set_seed
+
+SATURATED = 0.01  # a sigmoid whose derivative is less passes next to no gradient
+
+
+def ends(runs: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
+    """What each run reached, and where the loss on a split was least.
+
+    Args:
+        runs: as `History.frame` returns them, of the splits "train" and `split`.
+        split: the one that is not trained on.
+
+    Returns:
+        Indexed by run, in their order: train_accuracy, test_accuracy, gap (their difference),
+        train_loss, test_loss (after the last epoch), lowest_test_loss and its epoch, with the
+        split's own name in place of "test".
+    """
+    last = runs[runs["epoch"] == runs.groupby("run")["epoch"].transform("max")]
+    wide = last.pivot(index="run", columns="split", values=["accuracy", "loss"])
+    wide.columns = [f"{name}_{quantity}" for quantity, name in wide.columns]
+    judged = runs[runs["split"] == split].reset_index(drop=True)
+    lowest = judged.loc[judged.groupby("run")["loss"].idxmin()].set_index("run")
+    wide["gap"] = wide["train_accuracy"] - wide[f"{split}_accuracy"]
+    wide[f"lowest_{split}_loss"], wide["in_epoch"] = lowest["loss"], lowest["epoch"]
+    columns = ["train_accuracy", f"{split}_accuracy", "gap", "train_loss", f"{split}_loss"]
+    return wide.loc[runs["run"].unique(), [*columns, f"lowest_{split}_loss", "in_epoch"]]
+
+
+def first_epoch(
+    network: FullyConnectedNetwork,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    judged: Iterable[tuple[Tensor, Tensor]],
+    steps: Collection[int],
+) -> pd.DataFrame:
+    """Train one epoch, and evaluate the network on its way.
+
+    Args:
+        network: trained in place.
+        batches: (x, y) pairs to train on.
+        judged: (x, y) pairs to evaluate on.
+        steps: after how many steps.
+
+    Returns:
+        lr, step, loss, accuracy, count.
+    """
+    rows = []
+    with one_thread_without_autograd():
+        for step, batch in enumerate(batches, start=1):
+            network.train_batch(*batch)
+            if step in steps:
+                metrics = evaluate(network, judged)
+                rows.append({"lr": network.lr, "step": step, **asdict(metrics)})
+    return pd.DataFrame(rows)
+
+
+def milestones(points: pd.DataFrame, share: float, ways: Iterable[float]) -> pd.DataFrame:
+    """How fast each run gets on, by steps and by learning rate times steps.
+
+    Args:
+        points: run, lr, step, loss, accuracy, in rising order of steps.
+        share: an accuracy.
+        ways: values of learning rate times steps.
+
+    Returns:
+        Indexed by run: steps to the share (nan where it is not reached), the accuracy at each
+        of the ways (nan beyond the run's end), the highest loss.
+    """
+    reached = points[points["accuracy"] >= share].groupby("run")["step"].min()
+    runs = points.groupby("run", sort=False)
+    found = pd.DataFrame({f"steps_to_{share:.0%}": reached}, index=list(runs.groups))
+    for way in ways:
+        wanted = (way / points["lr"]).round().clip(lower=1)
+        there = points[points["step"] == wanted].set_index("run")["accuracy"]
+        found[f"accuracy at rate x steps = {way:,.0f}"] = there
+    return found.assign(highest_loss=runs["loss"].max()).rename_axis("run")
+
+
+def saturation(network: FullyConnectedNetwork, x: Tensor, labels: Tensor) -> dict[str, float]:
+    """How much of a network of sigmoids is flat, and how long its gradients are.
+
+    Args:
+        network: not changed.
+        x: (B, D).
+        labels: int64, (B,).
+
+    Returns:
+        saturated_outputs: share of the hidden outputs whose derivative is below SATURATED;
+        dead_units: units of which over 99 % of the outputs are; gradient_of_W1 and of_W2:
+        Euclidean norms.
+    """
+    targets = one_hot(labels, network.W2.shape[1], network.W2.dtype)
+    gradients = network.gradients(x, targets, network.forward(x))
+    flat = (d_sigmoid(network.a1) < SATURATED).float()
+    return {
+        "saturated_outputs": flat.mean().item(),
+        "dead_units": (flat.mean(0) > 0.99).sum().item(),
+        "gradient_of_W1": gradients["W1"].norm().item(),
+        "gradient_of_W2": gradients["W2"].norm().item(),
+    }
+
+
+class Shifted:
+    """Batches of MNIST, each moved as a whole by up to a pixel, in a direction drawn at random.
+
+    What leaves at one edge comes back at the other; MNIST's edges are empty.
+    """
+
+    def __init__(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same (x, y) pairs, of which each x is moved."""
+        for x, labels in self.batches:
+            move = torch.randint(-1, 2, (2,)).tolist()
+            yield x.view(-1, 28, 28).roll(move, (1, 2)).flatten(1), labels
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is done otherwise than in part a.
+
+    Attributes:
+        lr: learning rate.
+        scaled: divide each initial weight matrix by the root of its number of inputs.
+        shuffle: draw a new order of the images for each epoch.
+        decay: let the rate fall to 0 along a line, epoch by epoch.
+        shift: move the images by up to a pixel.
+        num_epochs: passes over the images.
+    """
+
+    lr: float = LEARNING_RATE
+    scaled: bool = False
+    shuffle: bool = False
+    decay: bool = False
+    shift: bool = False
+    num_epochs: int = 8
+
+
+def train_with(
+    changes: Changes,
+    X: Tensor,
+    y: Tensor,
+    splits: dict[str, Iterable[tuple[Tensor, Tensor]]],
+    *,
+    name: str,
+) -> tuple[FullyConnectedNetwork, History]:
+    """Draw the network of part a from its seed and train it, with some changes.
+
+    Args:
+        changes: what to do otherwise.
+        X: images to train on, (N, 784).
+        y: their labels, int64, (N,).
+        splits: name -> batches to evaluate on after each epoch.
+        name: of the history.
+
+    Returns:
+        The trained network, and its history.
+    """
+    set_seed(SEED)
+    sizes = INPUT_SIZE, OUTPUT_SIZE, HIDDEN_SIZE
+    network = FullyConnectedNetwork(*sizes, sigmoid, changes.lr, device=X.device)
+    if changes.scaled:
+        network.W1 /= INPUT_SIZE**0.5
+        network.W2 /= HIDDEN_SIZE**0.5
+    batches = Batches(X, y, BATCH_SIZE, changes.shuffle)
+
+    def lower_the_rate(record: EpochRecord) -> None:
+        network.lr = changes.lr * (1 - record.epoch / changes.num_epochs)
+
+    with one_thread_without_autograd():
+        history = fit(
+            network,
+            Shifted(batches) if changes.shift else batches,
+            num_epochs=changes.num_epochs,
+            splits=splits,
+            history=History(name),
+            on_record=[lower_the_rate] if changes.decay else [],
+        )
+    return network, history

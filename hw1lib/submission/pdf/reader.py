@@ -1,0 +1,321 @@
+"""What can be seen on the pages of a PDF: its words, formulas and images.
+
+Knows nothing of notebooks. What lies outside of a page, is cut away or painted over counts as
+not there. Words come twice: page by page, as any PDF has them, and line by line from the tags
+of PDFs by Typst, which say what is a formula, a figure or a running head.
+"""
+
+import ctypes
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pypdfium2
+import pypdfium2.raw as pdfium
+from pypdf import PdfReader
+from pypdf.generic import IndirectObject
+
+#: Points by which a box may stick out of the page: side bearings and rounding.
+SLACK = 1.5
+#: Pixels to a point, and the difference in grey between ink and paper, where it is looked
+#: whether something is painted over; larger pages, in points, are not painted.
+SCALE, CONTRAST, LARGEST = 2, 6, 3000
+#: Kinds of tags that stand in a line with what is around them.
+INLINE = ("/Span", "/Link", "/Em", "/Strong", "/Formula", "/Figure", "/Code", "/Quote")
+#: Both halves of a character, in the order of text that pdfium has turned around.
+TURNED = re.compile("([\udc00-\udfff])([\ud800-\udbff])")
+
+Box = tuple[float, float, float, float]
+
+
+class PdfError(ValueError):
+    """A PDF that cannot be read; the message says why."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A tagged formula or figure.
+
+    `text` is the source that a formula carries, and of a figure that is one image its size in
+    pixels, as `640 x 480`; a drawing has none.
+    """
+
+    kind: Literal["formula", "figure"]
+    text: str
+
+
+Line = tuple[str | Shape, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a PDF shows.
+
+    `text` is that of all pages, with their headers and footers.
+    `lines` are the tagged paragraphs, headings, table cells and so on in reading order, without
+    the labels of list items; there are none where the PDF is not by Typst. `images` counts the
+    images by width and height in pixels.
+    """
+
+    text: str
+    lines: tuple[Line, ...]
+    images: Counter[tuple[int, int]]
+    title: str
+    keywords: str
+
+
+@dataclass
+class _Marks:
+    """What is visible of the marked content of a PDF, by page and mark.
+
+    `cut` are the marks with words that cannot be seen.
+    """
+
+    shown: dict[tuple[int, int], list[str | Shape]]
+    cut: set[tuple[int, int]]
+
+    def add(self, mark: tuple[int, int], content: str | Shape) -> None:
+        self.shown.setdefault(mark, []).append(content)
+
+
+def read_pdf(data: bytes) -> Reading:
+    """Everything visible in a PDF.
+
+    Raises:
+        PdfError: it is no PDF, or a broken or locked one.
+    """
+    images, marks = Counter(), _Marks({}, set())
+    try:
+        with pypdfium2.PdfDocument(data) as document:
+            about = document.get_metadata_dict()
+            pages = [read_page(page, n, marks, images) for n, page in enumerate(document)]
+    except pypdfium2.PdfiumError as error:
+        raise PdfError(f"the PDF cannot be read ({error})") from None
+    by_typst = about.get("Creator", "").startswith("Typst")
+    lines = tagged_lines(data, marks) if by_typst else ()
+    text = "\n".join(pages)
+    return Reading(text, lines, images, about.get("Title", ""), about.get("Keywords", ""))
+
+
+# -- pages ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Object:
+    """A thing that is painted, at the top level of a page's content."""
+
+    raw: ctypes._Pointer
+    kind: int
+    mark: int
+    box: Box
+
+
+def read_page(
+    page: pypdfium2.PdfPage, number: int, marks: _Marks, images: Counter[tuple[int, int]]
+) -> str:
+    """Text of a page that can be seen; images and marks are noted."""
+    things = [*objects(page)]
+    words = page.get_textpage()
+    sees, always = sight(page, words, things)
+    mark_of = {}
+    for thing in things:
+        if thing.kind == pdfium.FPDF_PAGEOBJ_TEXT:
+            mark_of[ctypes.addressof(thing.raw.contents)] = thing.mark
+        elif not sees(thing.box):
+            continue
+        elif thing.kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+            width, height = ctypes.c_uint(), ctypes.c_uint()
+            pdfium.FPDFImageObj_GetImagePixelSize(thing.raw, width, height)
+            images[width.value, height.value] += 1
+            size = f"{width.value} x {height.value}"
+            marks.add((number, thing.mark), Shape("figure", size))
+        else:
+            marks.add((number, thing.mark), "")
+    text: list[str] = []
+    marked: dict[int, list[str]] = {}
+    for i in range(words.count_chars()):
+        unit = chr(pdfium.FPDFText_GetUnicode(words, i))
+        owner = pdfium.FPDFText_GetTextObject(words, i)
+        # Text inside of drawings is not at the top level, and has no mark of the page.
+        mark = mark_of.get(ctypes.addressof(owner.contents), -1) if owner else -1
+        if always or unit.isspace() or sees(words.get_charbox(i)):
+            text.append(unit)
+            marked.setdefault(mark, []).append(unit)
+        else:
+            marks.cut.add((number, mark))
+    for mark, units in marked.items():
+        marks.add((number, mark), joined(units))
+    return joined(text)
+
+
+def objects(page: pypdfium2.PdfPage) -> Iterator[_Object]:
+    """What is painted on a page, in the order of painting."""
+    sides = [ctypes.c_float() for _ in range(4)]
+    for i in range(pdfium.FPDFPage_CountObjects(page)):
+        raw = pdfium.FPDFPage_GetObject(page, i)
+        pdfium.FPDFPageObj_GetBounds(raw, *sides)
+        yield _Object(
+            raw,
+            pdfium.FPDFPageObj_GetType(raw),
+            pdfium.FPDFPageObj_GetMarkedContentID(raw),
+            tuple(side.value for side in sides),
+        )
+
+
+def sight(
+    page: pypdfium2.PdfPage, words: pypdfium2.PdfTextPage, things: list[_Object]
+) -> tuple[Callable[[Box], bool], bool]:
+    """What tells whether a box (left, bottom, right, top) can be seen; whether all text can.
+
+    Only where something may lie over text, or cut it off, the page is painted to see whether
+    there is ink in the box.
+    """
+    paper = page.get_bbox()
+    if not hides(things) or page.get_rotation() or max(page.get_size()) > LARGEST:
+        rects = (words.get_rect(i) for i in range(words.count_rects()))
+        return lambda box: inside(box, paper), all(inside(rect, paper) for rect in rects)
+    bitmap = page.render(scale=SCALE, grayscale=True).to_numpy().astype(np.int16)
+    gray = bitmap.reshape(bitmap.shape[:2])
+    edges = np.abs(np.diff(gray, axis=1))[1:] + np.abs(np.diff(gray, axis=0))[:, 1:] > CONTRAST
+
+    def sees(box: Box) -> bool:
+        if box[0] >= box[2] or box[1] >= box[3]:  # it shares the box of another character
+            return inside(box, paper)
+        left, right = ((x - paper[0]) * SCALE for x in (box[0], box[2]))
+        top, bottom = ((paper[3] - y) * SCALE for y in (box[3], box[1]))
+        area = edges[
+            max(int(top) - 1, 0) : int(bottom) + 1, max(int(left) - 1, 0) : int(right) + 1
+        ]
+        return inside(box, paper) and bool(area.any())
+
+    return sees, False
+
+
+def inside(box: Box, paper: Box) -> bool:
+    """Whether a box lies on the page."""
+    low = all(side >= edge - SLACK for side, edge in zip(box[:2], paper[:2], strict=True))
+    return low and all(
+        side <= edge + SLACK for side, edge in zip(box[2:], paper[2:], strict=True)
+    )
+
+
+def hides(things: list[_Object]) -> bool:
+    """Whether text is clipped, or something is painted over the middle of it."""
+    texts, covers = [], []
+    for order, thing in enumerate(things):
+        if thing.kind == pdfium.FPDF_PAGEOBJ_TEXT:
+            clip = pdfium.FPDFPageObj_GetClipPath(thing.raw)
+            if clip and pdfium.FPDFClipPath_CountPaths(clip) > 0:
+                return True
+            left, bottom, right, top = thing.box
+            texts.append((order, (left + right) / 2, (bottom + top) / 2))
+        elif thing.kind != pdfium.FPDF_PAGEOBJ_PATH or filled(thing):
+            covers.append((order, *thing.box))
+    if not texts or not covers:
+        return False
+    order, x, y = np.array(texts).T
+    later, left, bottom, right, top = np.array(covers).T[:, :, None]
+    over = (later > order) & (left < x) & (x < right) & (bottom < y) & (y < top)
+    return bool(over.any())
+
+
+def filled(path: _Object) -> bool:
+    """Whether a path is filled, not only drawn along."""
+    mode, stroke = ctypes.c_int(), ctypes.c_int()
+    pdfium.FPDFPath_GetDrawMode(path.raw, mode, stroke)
+    return mode.value != pdfium.FPDF_FILLMODE_NONE
+
+
+def joined(units: list[str]) -> str:
+    """Text of UTF-16 units, of which characters beyond the first plane have two."""
+    text = TURNED.sub(r"\2\1", "".join(units))
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+# -- tags -----------------------------------------------------------------------------------
+
+#: Between the contents of a structure tree: a line ends, or words cannot be seen.
+_END, _CUT = Shape("figure", "end of a line"), Shape("figure", "words that are cut")
+
+
+def tagged_lines(data: bytes, marks: _Marks) -> tuple[Line, ...]:
+    """The tagged lines of a PDF; () where it has no tags or broken ones.
+
+    Done in one go by pypdf: pdfium reads the whole tree again for every page.
+    """
+    lines: list[list[str | Shape]] = [[]]
+    try:
+        pdf = PdfReader(io.BytesIO(data))
+        numbers = {page.indirect_reference.idnum: n for n, page in enumerate(pdf.pages)}
+        root = pdf.trailer["/Root"]["/StructTreeRoot"]
+        for content in _Tree(marks, numbers).walk(root.raw_get("/K"), 0):
+            if content is _END:
+                lines.append([])
+            elif content is not _CUT:
+                lines[-1].append(content)
+    except Exception:  # pypdf raises anything on broken data
+        return ()
+    return tuple(tuple(filter(None, line)) for line in lines if any(line))
+
+
+@dataclass
+class _Tree:
+    """Walks a structure tree: what was visible under each mark, in reading order."""
+
+    marks: _Marks
+    numbers: dict[int, int]  # of the pages, by their references
+    visited: set[int] = field(default_factory=set)
+
+    def walk(self, item: object, page: int) -> Iterator[str | Shape]:
+        """Contents of an element, of a list of them, or of a mark."""
+        if isinstance(item, IndirectObject):
+            if item.idnum in self.visited:
+                return
+            self.visited.add(item.idnum)
+            item = item.get_object()
+        if isinstance(item, list):
+            for part in item:
+                yield from self.walk(part, page)
+        elif isinstance(item, int):
+            yield from self.marked((page, int(item)))
+        elif isinstance(item, dict) and item.get("/S") != "/Lbl":
+            if "/Pg" in item:
+                page = self.numbers[item.raw_get("/Pg").idnum]
+            if "/MCID" in item:
+                yield from self.marked((page, int(item["/MCID"])))
+            elif "/K" in item:
+                yield from self.element(item, page)
+
+    def marked(self, mark: tuple[int, int]) -> Iterator[str | Shape]:
+        """What is visible under a mark; "" for lines and the like."""
+        if mark in self.marks.cut:
+            yield _CUT
+        yield from self.marks.shown.get(mark, ())
+
+    def element(self, element: dict, page: int) -> Iterator[str | Shape]:
+        """Contents of an element of the tree; a formula or figure is one shape."""
+        kind = element.get("/S")
+        content = self.walk(element.raw_get("/K"), page)
+        if kind == "/Formula":
+            parts = [*content]
+            source = Shape("formula", str(element.get("/Alt", "")))
+            content = [source] if parts and _CUT not in parts else []
+        elif kind == "/Figure":
+            parts = [part for part in content if part is not _CUT]
+            one_image = len(parts) == 1 and isinstance(parts[0], Shape)
+            content = parts if one_image or not parts else [Shape("figure", "")]
+        attributes = element.get("/A", [])
+        attributes = attributes if isinstance(attributes, list) else [attributes]
+        in_line = kind in INLINE and all(
+            each.get_object().get("/Placement") != "/Block" for each in attributes
+        )
+        if in_line:
+            yield from content
+        else:
+            yield _END
+            yield from content
+            yield _END

@@ -1,0 +1,163 @@
+"""What Q2.II measures: ends of runs, milestones, saturation, one change at a time."""
+
+import pandas as pd
+import pytest
+import torch
+from torch.testing import assert_close
+
+from hw1lib import experiments
+from hw1lib.activations import sigmoid
+from hw1lib.history import EpochRecord, History, Metrics
+from hw1lib.network import FullyConnectedNetwork
+from hw1lib.training import Batches, evaluate, set_seed
+
+
+def a_run(name, losses):
+    records = [
+        EpochRecord(
+            epoch,
+            *(1.0, 0.1),
+            {"train": Metrics(loss / 2, 0.9, 10), "test": Metrics(loss, 0.8 - loss / 10, 10)},
+        )
+        for epoch, loss in enumerate(losses, start=1)
+    ]
+    return History(name, records).frame()
+
+
+def test_ends_are_those_of_the_last_epoch_and_the_least_loss_has_its_epoch():
+    runs = pd.concat([a_run("second", [3.0, 1.0, 2.0]), a_run("first", [2.0, 1.5])])
+    ends = experiments.ends(runs)
+    assert ends.index.tolist() == ["second", "first"]
+    assert ends.loc["second"].to_dict() == pytest.approx(
+        {
+            "train_accuracy": 0.9,
+            "test_accuracy": 0.6,
+            "gap": 0.3,
+            "train_loss": 1.0,
+            "test_loss": 2.0,
+            "lowest_test_loss": 1.0,
+            "in_epoch": 2,
+        }
+    )
+    assert ends.loc["first", ["test_loss", "in_epoch"]].tolist() == [1.5, 2]
+
+
+def test_ends_are_of_the_split_that_is_named():
+    runs = a_run("r", [3.0, 1.0]).replace({"split": {"test": "val"}})
+    ends = experiments.ends(runs, split="val")
+    assert ends["val_accuracy"].tolist() == pytest.approx([0.7])
+    assert ends["lowest_val_loss"].tolist() == [1.0]
+
+
+POINTS = pd.DataFrame(
+    {
+        "run": ["lr 1"] * 3 + ["lr 0.1"] * 2,
+        "lr": [1.0] * 3 + [0.1] * 2,
+        "step": [1, 10, 100, 1, 100],
+        "loss": [3.0, 5.0, 1.0, 2.0, 1.5],
+        "accuracy": [0.1, 0.9, 0.95, 0.05, 0.5],
+    }
+)
+
+
+def test_milestones_are_the_first_step_at_a_share_and_the_accuracy_at_equal_ways():
+    found = experiments.milestones(POINTS, 0.9, [10, 0.1])
+    assert found.index.tolist() == ["lr 1", "lr 0.1"]
+    assert found.index.name == "run"
+    steps = found["steps_to_90%"]
+    assert steps["lr 1"] == 10
+    assert pd.isna(steps["lr 0.1"])
+    assert found["accuracy at rate x steps = 10"].tolist() == [0.9, 0.5]
+    assert found["accuracy at rate x steps = 0"].tolist() == [0.1, 0.05], "one step at least"
+    assert found["highest_loss"].tolist() == [5.0, 2.0]
+
+
+def test_a_way_beyond_a_runs_end_has_no_accuracy():
+    found = experiments.milestones(POINTS, 0.9, [100])["accuracy at rate x steps = 100"]
+    assert found["lr 1"] == 0.95
+    assert pd.isna(found["lr 0.1"])
+
+
+def data():
+    set_seed(0)
+    return torch.rand(12, 784), torch.randint(0, 10, (12,))
+
+
+def test_first_epoch_trains_and_evaluates_after_the_steps_asked_for():
+    X, y = data()
+    networks = [FullyConnectedNetwork(784, 10, 4, sigmoid, 0.5) for _ in range(2)]
+    networks[1].load_weights(networks[0].weights())
+    judged = Batches(X, y, 12)
+    found = experiments.first_epoch(networks[0], Batches(X, y, 4), judged, {1, 3})
+    assert found["step"].tolist() == [1, 3]
+    assert found["lr"].tolist() == [0.5, 0.5]
+    for batch in Batches(X, y, 4):
+        networks[1].train_batch(*batch)
+    end = evaluate(networks[1], judged)
+    assert found.loc[1, ["loss", "accuracy", "count"]].tolist() == [
+        *(end.loss, end.accuracy, end.count),
+    ]
+    assert found.loc[0, "loss"] != end.loss
+
+
+def test_saturation_counts_flat_outputs_and_dead_units_and_leaves_the_network_alone():
+    X, y = data()
+    network = FullyConnectedNetwork(784, 10, 4, sigmoid, 0.5)
+    network.W1.zero_()
+    network.b1.copy_(torch.tensor([0.0, 0.0, 50.0, 0.0]))  # the third unit is always at 1
+    network.W1[0, 0] = 1000.0
+    X[:, 0] = 0.0
+    X[:3, 0] = 1.0  # the first unit is flat for 3 of 12 images
+    before = {name: weight.clone() for name, weight in network.weights().items()}
+    found = experiments.saturation(network, X, y)
+    assert found["saturated_outputs"] == pytest.approx((12 + 3) / 48)
+    assert found["dead_units"] == 1
+    targets = torch.nn.functional.one_hot(y, 10).float()
+    gradients = network.gradients(X, targets, network.forward(X))
+    assert found["gradient_of_W1"] == pytest.approx(gradients["W1"].norm().item())
+    assert found["gradient_of_W2"] == pytest.approx(gradients["W2"].norm().item())
+    assert_close(network.weights(), before)
+
+
+def test_shifted_batches_are_moved_as_a_whole_by_a_pixel_at_most_in_every_direction():
+    images = torch.zeros(2, 28, 28)
+    images[0, 10, 10], images[1, 20, 5] = 1.0, 1.0
+    labels = torch.tensor([3, 4])
+    set_seed(0)
+    batches = [(images.flatten(1), labels)] * 200
+    moves = set()
+    for x, y in experiments.Shifted(batches):
+        assert torch.equal(y, labels)
+        (_, r0, c0), (_, r1, c1) = x.view(2, 28, 28).nonzero().tolist()
+        assert (r0 - 10, c0 - 10) == (r1 - 20, c1 - 5)
+        moves.add((r0 - 10, c0 - 10))
+    assert moves == {(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)}
+
+
+def trained(**changes):
+    X, y = data()
+    options = {"num_epochs": 2, **changes}
+    splits = {"train": Batches(X, y, 12)}
+    return experiments.train_with(experiments.Changes(**options), X, y, splits, name="r")
+
+
+def test_each_change_changes_the_training_and_its_name_and_epochs_are_kept():
+    plain, history = trained()
+    assert (history.name, history.epochs) == ("r", [1, 2])
+    for change in ({"scaled": True}, {"shift": True}, {"lr": 1.0}, {"num_epochs": 3}):
+        network, _ = trained(**change)
+        assert not torch.equal(network.W1, plain.W1), change
+    again, _ = trained()
+    assert torch.equal(again.W1, plain.W1)
+
+
+def test_scaled_weights_have_the_length_that_their_number_of_inputs_leaves():
+    network, _ = trained(scaled=True, lr=0.0)
+    assert network.W1.std() == pytest.approx(784**-0.5, rel=0.02)
+    assert network.W2.std() == pytest.approx(128**-0.5, rel=0.1)
+
+
+def test_rate_falls_to_0_along_a_line():
+    network, history = trained(decay=True, lr=0.8, num_epochs=4)
+    assert [record.lr for record in history.records] == pytest.approx([0.8, 0.6, 0.4, 0.2])
+    assert network.lr == 0
