@@ -1,17 +1,15 @@
 """A training on disk: taken up after a stop, reused when finished, keyed by what made it."""
 
 import hashlib
-import inspect
 import io
 import os
 import platform
 import re
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Protocol
 
 import torch
@@ -19,6 +17,7 @@ from torch import Tensor
 
 from hw1lib import ranks
 from hw1lib.files import replacing
+from hw1lib.fingerprint import Fingerprint
 from hw1lib.history import EpochRecord, History
 from hw1lib.progress import Progress, duration
 from hw1lib.training import Learner, fit
@@ -180,7 +179,7 @@ class Training:
 
     def _open(self, folder: Path) -> None:
         """Take what the file holds, or write the start."""
-        key = _digest(self._made_by)[:16]
+        key = hashlib.sha256(repr(self._made_by).encode()).hexdigest()[:16]
         title = re.sub(r"\W+", "-", self.history.name.lower()).strip("-")
         self._path = next(folder.glob(f"*-{key}.pt"), folder / f"{title}-{key}.pt")
         try:
@@ -254,100 +253,18 @@ def _made_by(
     machine = platform.machine(), torch.backends.cpu.get_cpu_capability()
     if torch.cuda.is_available():
         machine += (torch.cuda.get_device_name(),)
+    things = [learner, batches, *on_record]
+    fingerprint = Fingerprint(things)
     return {
-        name: repr(value) if isinstance(value, int) else _digest(value)
+        name: repr(value) if isinstance(value, int) else fingerprint.of(value)
         for name, value in {
             **settings,
-            "start": (vars(learner), list(on_record), torch.get_rng_state()),
+            "start": (vars(learner), torch.get_rng_state()),
             "data": (batches, splits),
-            "code": _code([learner, batches, *on_record, fit]),
-            "torch": torch.__version__,
+            "code": ([*map(type, things)], on_record, fit),
+            "torch": (torch.__version__, version("torchvision")),
             "machine": machine,
             "threads": torch.get_num_threads(),
             "ranks": ranks.count(),
         }.items()
     }
-
-
-def _digest(thing: object) -> str:
-    """SHA-256 of what a thing consists of, in hexadecimal."""
-    sha = hashlib.sha256()
-    try:
-        for piece in _pieces(thing):
-            sha.update(piece)
-    except RecursionError:  # it holds itself: no telling, so it is like nothing before
-        sha.update(os.urandom(16))
-    return sha.hexdigest()
-
-
-def _pieces(thing: object) -> Iterator[bytes]:
-    """What a thing consists of, each piece under its type's name."""
-    yield f"\0{type(thing).__qualname__}:".encode()
-    match thing:
-        case Tensor():
-            yield repr((thing.dtype, thing.device.type, tuple(thing.shape))).encode()
-            yield thing.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        case dict():
-            yield from _all_pieces(thing.items())
-        case list() | tuple():
-            yield from _all_pieces(thing)
-        case frozenset():
-            yield from _all_pieces(sorted(thing, key=repr))
-        case FunctionType():  # as it was loaded, which its file may be no more
-            inner = inspect.unwrap(thing)
-            bound = inspect.getclosurevars(inner).nonlocals
-            bound = {k: v for k, v in bound.items() if not isinstance(v, type)}  # its own class
-            yield from _pieces((inner.__code__, inner.__defaults__, inner.__kwdefaults__))
-            yield from _pieces(bound)
-        case MethodType():
-            yield from _pieces((thing.__func__, thing.__self__))
-        case CodeType():
-            yield thing.co_code
-            yield from _pieces((thing.co_names, thing.co_varnames, thing.co_consts))
-        case property():
-            yield from _pieces((thing.fget, thing.fset))
-        case classmethod() | staticmethod():
-            yield from _pieces(thing.__func__)
-        case type():
-            own = {k: v for k, v in vars(thing).items() if isinstance(v, _DECIDING)}
-            yield from _pieces(own)
-        case _ if hasattr(thing, "state_dict"):
-            yield from _pieces(thing.state_dict())
-        case _ if getattr(thing, "__dict__", None):
-            yield from _pieces(vars(thing))
-        case _:
-            yield repr(thing).encode()
-
-
-def _all_pieces(things: Iterable[object]) -> Iterator[bytes]:
-    for thing in things:
-        yield from _pieces(thing)
-
-
-#: What of a module or class its results depend on.
-_DECIDING = (FunctionType, property, classmethod, staticmethod, str, int, float, tuple)
-
-
-def _code(things: Iterable[object]) -> dict[str, dict]:
-    """Functions, classes and constants of the modules of hw1lib that these things use."""
-    waiting = {_module(thing) for thing in things}
-    found: dict[str, dict] = {}
-    while waiting:
-        name = waiting.pop()
-        if name in found or name.partition(".")[0] != "hw1lib":
-            continue
-        content = vars(sys.modules[name])
-        waiting |= {_module(value) for value in content.values()}
-        found[name] = {
-            key: value
-            for key, value in content.items()
-            if not key.startswith("__")
-            and isinstance(value, (*_DECIDING, type))
-            and (_module(value) == name or not isinstance(value, type))
-        }
-    return dict(sorted(found.items()))
-
-
-def _module(thing: object) -> str:
-    name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", "")
-    return name or ""

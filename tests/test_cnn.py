@@ -130,7 +130,9 @@ def test_recipe_is_the_one_asked_for_and_stand_ins_get_a_short_one(monkeypatch):
     monkeypatch.setenv("HW1_RECIPE", "full")
     assert recipe.recipe_from_environment(stand_in=True) == ("full", recipe.RECIPES["full"])
     monkeypatch.setenv("HW1_RECIPE", "fulll")
-    with pytest.raises(ValueError, match="'fulll'; there are default, full, plain, short, draft"):
+    with pytest.raises(
+        ValueError, match="'fulll'; there are default, full, plain, short, draft"
+    ):
         recipe.recipe_from_environment()
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hw1lib.cnn import results, tables
-from hw1lib.cnn.trainer import Run
+from hw1lib.cnn.trainer import Trainer
 from tests.test_cnn import TINY, photos
 
 COUNTS = torch.tensor([[3, 1, 0], [0, 0, 0], [4, 2, 2]])
@@ -24,7 +24,7 @@ def test_splits_count_photos_and_the_classes_that_are_present():
 
 
 def test_sizes_are_evaluated_on_the_validation_photos():
-    run = Run(replace(TINY, num_epochs=1), photos(), seed=3)
+    run = Trainer(replace(TINY, num_epochs=1), photos(), seed=3)
     found = tables.at_sizes(run, [(), (12,), (12, 16)])
     assert found["seen_at"].tolist() == ["one look", "12 pixels", "12 and 16 pixels"]
     expected = run.evaluate(run.photos.val, views=(12, 16))

@@ -114,7 +114,10 @@ def test_stop_button_keeps_the_epochs_that_were_finished_and_shows_one_line():
     assert isinstance(stop.value, KeyboardInterrupt), "what stops a program stops this one too"
     assert history.epochs == [1]
     assert seen == history.records
-    expected = "CNN: stopped by hand; what was reached by epoch 1 of 3 is kept"
+    expected = (
+        "CNN: stopped by hand; what was reached by epoch 1 of 3 is kept. "
+        "Run this cell again to go on."
+    )
     assert stop.value._render_traceback_() == [expected]
 
 

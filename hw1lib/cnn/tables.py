@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hw1lib.cnn import results
-from hw1lib.cnn.trainer import Run
+from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets.grocery import Grocery
 
 
@@ -32,12 +32,12 @@ def splits(photos: Grocery) -> pd.DataFrame:
     )
 
 
-def at_sizes(run: Run, views: Iterable[Sequence[int]]) -> pd.DataFrame:
+def at_sizes(run: Trainer, views: Iterable[Sequence[int]]) -> pd.DataFrame:
     """Loss and accuracy of a trained network on the validation photos, seen in several ways.
 
     Args:
         run: finished.
-        views: sizes in pixels for each way, as `Run.evaluate` takes them.
+        views: sizes in pixels for each way, as `Trainer.evaluate` takes them.
 
     Returns:
         A row a way: seen_at, loss, accuracy.
