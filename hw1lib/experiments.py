@@ -5,6 +5,7 @@ Tensors only, as the question asks; pandas holds what was measured.
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -19,10 +20,11 @@ from hw1lib.assignment import (
     OUTPUT_SIZE,
     SEED,
 )
+from hw1lib.checkpoint import Training
 from hw1lib.history import EpochRecord, History
 from hw1lib.losses import one_hot
 from hw1lib.network import FullyConnectedNetwork
-from hw1lib.training import Batches, evaluate, fit, one_thread_without_autograd, set_seed
+from hw1lib.training import Batches, evaluate, one_thread_without_autograd, set_seed
 
 SATURATED = 0.01  # a sigmoid whose derivative is less passes next to no gradient
 
@@ -167,6 +169,7 @@ def train_with(
     splits: dict[str, Iterable[tuple[Tensor, Tensor]]],
     *,
     name: str,
+    folder: Path | None = None,
 ) -> tuple[FullyConnectedNetwork, History]:
     """Draw the network of part a from its seed and train it, with some changes.
 
@@ -176,6 +179,7 @@ def train_with(
         y: their labels, int64, (N,).
         splits: name -> batches to evaluate on after each epoch.
         name: of the history.
+        folder: where the training is kept, such as `trained_folder()`; None keeps nothing.
 
     Returns:
         The trained network, and its history.
@@ -192,12 +196,11 @@ def train_with(
         network.lr = changes.lr * (1 - record.epoch / changes.num_epochs)
 
     with one_thread_without_autograd():
-        history = fit(
+        history = Training(name, folder).fit(
             network,
             Shifted(batches) if changes.shift else batches,
             num_epochs=changes.num_epochs,
             splits=splits,
-            history=History(name),
             on_record=[lower_the_rate] if changes.decay else [],
         )
     return network, history

@@ -6,7 +6,6 @@ import io
 import os
 import re
 import shutil
-from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -22,7 +21,13 @@ EPOCHS, EVERY, STEPS = 4, 2, 3  # 12 steps, evaluated after the 6th and the last
 KEPT = r"kept from \d{4}-\d\d-\d\d \d\d:\d\d, \d+\.\d s then"
 
 
-PLANS = WeakKeyDictionary()  # what shall happen to a learner, and is no part of it
+class Plan:
+    """What shall happen to a learner; in slots, and so no part of it."""
+
+    __slots__ = ("steps", "stop_at", "how")
+
+    def __init__(self, stop_at, how):
+        self.steps, self.stop_at, self.how = 0, stop_at, how
 
 
 class Drawn:
@@ -32,18 +37,17 @@ class Drawn:
 
     def __init__(self, stop_at=None, how=KeyboardInterrupt):
         self.value = torch.zeros(4)
-        PLANS[self] = {"steps": 0, "stop_at": stop_at, "how": how}
+        self.plan = Plan(stop_at, how)
 
     @property
     def steps(self):
-        return PLANS[self]["steps"]
+        return self.plan.steps
 
     def train_batch(self, x, y):
-        plan = PLANS[self]
-        plan["steps"] += 1
+        self.plan.steps += 1
         self.value = self.value * 0.9 + torch.randn(4) * x  # half a step is taken
-        if plan["steps"] == plan["stop_at"]:
-            raise plan["how"]
+        if self.plan.steps == self.plan.stop_at:
+            raise self.plan.how
         return self.value.sum().item(), 0, 1
 
     def eval_batch(self, x, y):

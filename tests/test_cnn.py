@@ -20,7 +20,7 @@ from hw1lib.submission.__main__ import EPILOG
 from hw1lib.training import Batches, TrainingInterruptedError, evaluate, set_seed
 
 COARSE_OF = [0, 1, 1]
-LAYOUT = model.Layout(((4,), (8,)), stem=3, stride=1)
+LAYOUT = model.Layout(((4,), (8,)), kernel_size=3, stride=1)
 TINY = recipe.Recipe(
     layout=LAYOUT,
     stored_size=16,
@@ -73,7 +73,7 @@ def test_every_recipe_stays_below_100_000_parameters(name):
 @pytest.mark.parametrize("expansion", [0, 2])
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (48, 80)])
 def test_network_takes_photos_of_any_size_and_both_number_types(height, width, expansion):
-    layout = model.Layout(((4,), (6, 6), (8,)), expansion=expansion, head=10)
+    layout = model.Layout(((4,), (6, 6), (8,)), expansion=expansion, head_channels=10)
     net = model.GroceryNet(layout, COARSE_OF).eval()
     x = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
     assert net(x).shape == (2, 3)
@@ -230,7 +230,7 @@ def test_learner_learns_and_evaluates_with_averaged_weights():
     found = run.evaluate(run.photos.test)
     assert (found.accuracy, found.count) == (after.accuracy, after.count)
     assert found.loss == pytest.approx(after.loss)
-    assert run.evaluate(run.photos.test, views=(8, 16)).loss != pytest.approx(after.loss)
+    assert run.evaluate(run.photos.test, tta_sizes=(8, 16)).loss != pytest.approx(after.loss)
     plain = run.model.coarse(run.model.eval()(augment.resize(run.photos.test.images, 12)))
     averaged = run.learner.predict(run.photos.test.images)
     assert not torch.allclose(averaged, plain), "the average equals the last weights"
@@ -270,11 +270,11 @@ def test_statistics_of_batch_norm_are_averaged_like_the_weights():
     assert not torch.allclose(last, averaged)
 
 
-def test_prediction_by_views_is_the_mean_over_sizes_parts_and_mirror_images():
+def test_test_time_augmentation_is_the_mean_over_sizes_crops_and_mirror_images():
     set_seed(0)
     learner, x = learner_for(), split(8).images
-    found = learner.predict(x, views=(8, 12))
-    assert_close(found, learner.predict(x.flip(3), views=(8, 12)))
+    found = learner.predict(x, tta_sizes=(8, 12))
+    assert_close(found, learner.predict(x.flip(3), tta_sizes=(8, 12)))
     net = learner.averaged.module
     corners = [x[:, :, i : i + 14, k : k + 14] for i in (0, 2) for k in (0, 2)]
     looks = [
@@ -505,7 +505,7 @@ def test_calibration_compares_confidence_with_accuracy_bin_by_bin():
 
 
 def test_class_activation_map_is_bright_where_the_evidence_lies():
-    net = model.GroceryNet(model.Layout(((2,),), stem=3, stride=1), COARSE_OF).eval()
+    net = model.GroceryNet(model.Layout(((2,),), kernel_size=3, stride=1), COARSE_OF).eval()
     with torch.no_grad():  # the one filter that counts answers to brightness
         conv = net.features[0][0]
         conv.weight.zero_()

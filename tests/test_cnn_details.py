@@ -23,18 +23,18 @@ STILL = augment.Augmentation(area=(1.0, 1.0), aspect=1.0, rotation=0, light=0, t
 def sides(how, count=400):
     """Width and height of what each view shows, in shares of the photo's; drawn upright."""
     set_seed(0)
-    maps = augment._views(count, replace(how, rotation=0))
+    maps = augment._affine_maps(count, replace(how, rotation=0))
     return maps[:, 0, 0].abs(), maps[:, 1, 1], maps[:, :, 2]
 
 
 def test_half_of_the_photos_are_mirrored():
     set_seed(0)
-    maps = augment._views(1000, STILL)
+    maps = augment._affine_maps(1000, STILL)
     assert 440 < (maps[:, 0, 0] < 0).sum() < 560
     assert_close(maps[:, 0, 0].abs(), torch.ones(1000))
 
 
-def test_views_keep_to_the_limits_of_area_and_aspect_and_come_near_them():
+def test_crops_keep_to_the_limits_of_area_and_aspect_and_come_near_them():
     width, height, _ = sides(replace(STILL, area=(0.25, 1.5), aspect=1.2))
     area, aspect = width * height, width / height
     assert 0.25 - 1e-6 <= area.min() < 0.3
@@ -59,7 +59,7 @@ def test_a_part_of_a_photo_may_lie_anywhere_in_it_and_never_beyond():
 
 def test_photos_are_turned_as_rigid_bodies_both_ways():
     set_seed(0)
-    maps = augment._views(400, replace(STILL, rotation=90.0))[:, :, :2]
+    maps = augment._affine_maps(400, replace(STILL, rotation=90.0))[:, :, :2]
     assert_close(maps @ maps.mT, torch.eye(2).expand(400, 2, 2))
     angle = torch.rad2deg(torch.asin(maps[:, 0, 1]))
     assert angle.min() < -85
@@ -68,7 +68,7 @@ def test_photos_are_turned_as_rigid_bodies_both_ways():
 
 def test_light_changes_brightness_contrast_and_saturation_each_by_its_own():
     set_seed(0)
-    scale, matrix, contrast = augment._lights(300, replace(STILL, light=0.4))
+    scale, matrix, contrast = augment._color_maps(300, replace(STILL, light=0.4))
     assert_close(scale, scale[:, :1].expand(300, 3, 1))  # no tint
     saturation = (matrix[:, 0, 0] - matrix[:, 0, 1]) / contrast[:, 0, 0]
     for factor in (scale[:, 0, 0], contrast[:, 0, 0], saturation):
@@ -81,7 +81,7 @@ def test_light_changes_brightness_contrast_and_saturation_each_by_its_own():
 
 def test_tint_scales_each_colour_by_its_own():
     set_seed(0)
-    scale, matrix, _ = augment._lights(300, replace(STILL, tint=0.2))
+    scale, matrix, _ = augment._color_maps(300, replace(STILL, tint=0.2))
     assert_close(matrix, torch.eye(3).expand(300, 3, 3))
     assert 0.8 <= scale.min() < 0.81
     assert 1.19 < scale.max() <= 1.2
@@ -130,7 +130,7 @@ def test_cutmix_reaches_every_place_of_the_photo():
 
 
 def test_network_is_built_as_its_layout_says():
-    layout = model.Layout(((4, 5), (6,)), stem=5, stride=2, expansion=0, head=7)
+    layout = model.Layout(((4, 5), (6,)), kernel_size=5, stride=2, expansion=0, head_channels=7)
     found = [
         (layer.name, layer.shape)
         for layer in model.layers(model.GroceryNet(layout, COARSE_OF), 32)
@@ -296,7 +296,7 @@ def test_each_weight_has_one_optimiser_and_only_matrices_and_filters_decay(muon_
 
 def test_filters_of_a_single_channel_are_left_to_adamw():
     set_seed(0)
-    layout = model.Layout(((4,), (4,)), stem=3, stride=1, expansion=2)
+    layout = model.Layout(((4,), (4,)), kernel_size=3, stride=1, expansion=2)
     net = model.GroceryNet(layout, COARSE_OF)
     adam, muon = CNNLearner(net, TINY, steps_per_epoch=3)._optimizers
     shapes = [p.shape for p in adam.param_groups[0]["params"]]
@@ -375,7 +375,7 @@ def test_calibration_has_ten_bins_unless_told_and_an_edge_belongs_to_the_bin_abo
 
 
 def test_class_activation_map_weighs_the_fine_classes_by_their_probability():
-    net = model.GroceryNet(model.Layout(((2,),), stem=1, stride=1), COARSE_OF).eval()
+    net = model.GroceryNet(model.Layout(((2,),), kernel_size=1, stride=1), COARSE_OF).eval()
     with torch.no_grad():
         net.features[0][0].weight.zero_()
         net.features[0][0].weight[0, 0], net.features[0][0].weight[1, 1] = 1.0, 1.0

@@ -40,7 +40,7 @@ def a_result(seed, accuracy, recipe="full"):
         seconds=90.0,
         val_accuracy=0.75,
         test_accuracy=accuracy,
-        test_accuracy_plain=0.5,
+        test_accuracy_without_tta=0.5,
         history=History("run", records).state_dict(),
         setting={"threads": 2},
     )
@@ -53,11 +53,13 @@ def test_result_holds_what_the_run_reached_and_how(finished):
     result = results.result_of(finished, "tiny")
     assert (result.recipe, result.seed) == ("tiny", 3)
     labels = finished.photos.test.labels
-    views = finished.recipe.views
-    right = finished.predict(finished.photos.test.images, views=views).argmax(1) == labels
+    tta_sizes = finished.recipe.tta_sizes
+    right = (
+        finished.predict(finished.photos.test.images, tta_sizes=tta_sizes).argmax(1) == labels
+    )
     assert result.test_accuracy == right.float().mean().item()
     plain = finished.predict(finished.photos.test.images).argmax(1) == labels
-    assert result.test_accuracy_plain == plain.float().mean().item()
+    assert result.test_accuracy_without_tta == plain.float().mean().item()
     assert result.parameters == count_parameters(finished.model)
     assert result.seconds == finished.history.seconds
     assert (
@@ -111,7 +113,7 @@ def test_a_frame_has_a_row_a_run_and_a_summary_mean_and_deviation_a_recipe():
     assert summary.index.tolist() == ["full", "draft"]
     assert summary["seeds"].tolist() == [2, 1]
     assert summary["test_accuracy"].tolist() == pytest.approx([0.85, 0.7])
-    assert summary["test_accuracy_plain"].tolist() == [0.5, 0.5]
+    assert summary["test_accuracy_without_tta"].tolist() == [0.5, 0.5]
     assert summary.loc["full", "test_accuracy ±"] == pytest.approx(0.0707, abs=1e-4)
     assert pd.isna(summary.loc["draft", "test_accuracy ±"])
     assert summary["minutes"].tolist() == [1.5, 1.5]

@@ -26,10 +26,10 @@ def test_splits_count_photos_and_the_classes_that_are_present():
 def test_sizes_are_evaluated_on_the_validation_photos():
     run = Trainer(replace(TINY, num_epochs=1), photos(), seed=3)
     found = tables.at_sizes(run, [(), (12,), (12, 16)])
-    assert found["seen_at"].tolist() == ["one look", "12 pixels", "12 and 16 pixels"]
-    expected = run.evaluate(run.photos.val, views=(12, 16))
+    assert found["tta_sizes"].tolist() == ["none", "12 pixels", "12 and 16 pixels"]
+    expected = run.evaluate(run.photos.val, tta_sizes=(12, 16))
     assert found.loc[2, ["loss", "accuracy"]].tolist() == [expected.loss, expected.accuracy]
-    assert list(found.columns) == ["seen_at", "loss", "accuracy"]
+    assert list(found.columns) == ["tta_sizes", "loss", "accuracy"]
 
 
 def test_recall_is_the_share_of_the_true_class_the_least_first():

@@ -267,6 +267,16 @@ def test_a_missing_formula_is_named_in_its_own_cell(check):
     ]
 
 
+@pytest.mark.parametrize("left_out", [0, 1, 2])
+def test_of_cells_that_begin_alike_the_one_that_is_left_out_is_named(left_out):
+    document = document_of(notebook(*[code("print()", stream(word)) for word in "abc"]))
+    shown = list(document.cells)
+    shown[left_out] = replace(shown[left_out], blocks=())
+    lost = compare(document, read_pdf(compiled(replace(document, cells=tuple(shown)))))
+    assert [loss.text for loss in lost] == ["print()", "abc"[left_out]]
+    assert {loss.cell for loss in lost} == {document.cells[left_out].name}
+
+
 def test_what_an_export_loses_is_a_note_and_stands_on_a_last_page(monkeypatch):
     whole = exporter.document_of
 

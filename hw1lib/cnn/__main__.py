@@ -37,8 +37,8 @@ def main() -> int:
         finished.append(result)
         print(
             f"{result.recipe}, seed {result.seed}: test {result.test_accuracy:.2%} "
-            f"(by one look a photo {result.test_accuracy_plain:.2%}), validation "
-            f"{result.val_accuracy:.2%} in epoch {result.best_epoch}, "
+            f"(without test-time augmentation {result.test_accuracy_without_tta:.2%}), "
+            f"validation {result.val_accuracy:.2%} in epoch {result.best_epoch}, "
             f"{result.parameters:,} parameters, {result.seconds / 60:.1f} min",
             flush=True,
         )

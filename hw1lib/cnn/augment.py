@@ -1,4 +1,4 @@
-"""Random views of photos, a batch at once: one affine map of places, one of colours.
+"""Random changes of photos, a batch at once: one affine map of places, one of colours.
 
 HW1.ipynb, Q3.I. The crop is that of Szegedy et al., Going deeper with convolutions, 2014.
 """
@@ -53,12 +53,12 @@ def augment(x: Tensor, size: int, how: Augmentation, part: slice = slice(None)) 
     Returns:
         float32 in 0..255, (B, 3, size, size), or as many of them as there are in `part`.
     """
-    drawn = (_views(len(x), how), *_lights(len(x), how))
-    views, scale, matrix, contrast = (numbers[part].to(x.device) for numbers in drawn)
+    drawn = (_affine_maps(len(x), how), *_color_maps(len(x), how))
+    maps, scale, matrix, contrast = (numbers[part].to(x.device) for numbers in drawn)
     x = x[part].float()
     if not len(x):  # affine_grid refuses it
         return x.new_empty(0, 3, size, size)
-    grid = F.affine_grid(views, [len(x), 3, size, size], align_corners=False)
+    grid = F.affine_grid(maps, [len(x), 3, size, size], align_corners=False)
     x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
     shift = scale * (1 - contrast) * x.mean((1, 2, 3)).view(-1, 1, 1)
     return torch.baddbmm(shift, scale * matrix, x.flatten(2)).view_as(x).clamp_(0, 255)
@@ -87,7 +87,7 @@ def cutmix(x: Tensor) -> tuple[Tensor, Tensor, float]:
     return x, order, (side / size) ** 2
 
 
-def _views(count: int, how: Augmentation) -> Tensor:
+def _affine_maps(count: int, how: Augmentation) -> Tensor:
     """Affine maps from output to input places, both in [-1, 1]; (B, 2, 3)."""
     area = _between(count, *how.area)
     aspect = _between(count, -math.log(how.aspect), math.log(how.aspect)).exp()
@@ -101,7 +101,7 @@ def _views(count: int, how: Augmentation) -> Tensor:
     return torch.stack(rows, dim=1).view(-1, 2, 3)
 
 
-def _lights(count: int, how: Augmentation) -> tuple[Tensor, Tensor, Tensor]:
+def _color_maps(count: int, how: Augmentation) -> tuple[Tensor, Tensor, Tensor]:
     """Tint x brightness (B, 3, 1), contrast x saturation (B, 3, 3), contrast (B, 1, 1)."""
     brightness, contrast, saturation = (
         _between(count, 1 - how.light, 1 + how.light).view(-1, 1, 1) for _ in range(3)

@@ -99,29 +99,29 @@ class CNNLearner:
             )
 
     def eval_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
-        """The averaged network's figures on photos as they are, with coarse labels."""
+        """The averaged network's metrics on photos as they are, with coarse labels."""
         mine = ranks.share(len(y))
         return _score(self.predict(x[mine]), y[mine])
 
     @torch.inference_mode()
-    def predict(self, x: Tensor, *, views: Sequence[int] = ()) -> Tensor:
+    def predict(self, x: Tensor, *, tta_sizes: Sequence[int] = ()) -> Tensor:
         """Log-probabilities of the coarse classes by the averaged network, (B, classes).
 
         Args:
             x: photos, uint8, (B, 3, H, W).
-            views: sizes at which each photo is looked at, pixels: the whole of it, its
-                corners and its middle, and the mirror images of these; the mean of their
-                probabilities is taken. Without any, one look at the photo, at the size that
-                training has come to.
+            tta_sizes: for test-time augmentation, pixels. At each size the network sees the
+                whole photo, its corners and its middle, and the mirror images of these; the
+                mean of their probabilities is taken. Without any, it sees the whole photo
+                once, at the size that training has come to.
         """
         self.averaged.eval()
         coarse = self.averaged.module.coarse
-        if not views:
+        if not tta_sizes:
             return coarse(self.averaged(resize(x, self.size)))
         crops = (x, x.flip(3), *ten_crop(x, [round(CROP_SIDE * side) for side in x.shape[2:]]))
-        seen = [resize(crop, size) for size in views for crop in crops]
-        looks = torch.stack([coarse(self.averaged(look)) for look in seen])
-        return looks.logsumexp(0) - math.log(len(seen))
+        variants = [resize(crop, size) for size in tta_sizes for crop in crops]
+        logs = torch.stack([coarse(self.averaged(variant)) for variant in variants])
+        return logs.logsumexp(0) - math.log(len(variants))
 
     def state_dict(self) -> dict:
         """All that training changes."""

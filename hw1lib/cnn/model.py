@@ -19,19 +19,19 @@ class Layout:
     Attributes:
         stages: channels of the blocks, stage by stage; max-pooling at the end of each but the
             last halves height and width.
-        stem: side of the first convolution, pixels.
+        kernel_size: of the first convolution, pixels.
         stride: of the first convolution.
         expansion: 0 for plain 3x3 convolutions; otherwise the blocks of all stages but the
             first are inverted residuals, that many times wider inside, and a ReLU ends the
             last.
-        head: channels of a last 1x1 convolution; 0 for none.
+        head_channels: of a last 1x1 convolution; 0 for none.
     """
 
     stages: tuple[tuple[int, ...], ...] = ((16, 32), (48, 48), (64, 64), (80,))
-    stem: int = 5
+    kernel_size: int = 5
     stride: int = 2
     expansion: float = 2.5
-    head: int = 0
+    head_channels: int = 0
 
 
 class ConvBlock(nn.Sequential):
@@ -43,18 +43,26 @@ class ConvBlock(nn.Sequential):
 
     def __init__(
         self,
-        fan_in: int,
-        fan_out: int,
-        side: int = 3,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
         *,
         stride: int = 1,
         groups: int = 1,
         pool: bool = False,
     ) -> None:
         super().__init__(
-            nn.Conv2d(fan_in, fan_out, side, stride, side // 2, groups=groups, bias=False),
+            nn.Conv2d(
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride,
+                padding=kernel_size // 2,
+                groups=groups,
+                bias=False,
+            ),
             *[nn.MaxPool2d(2)] * pool,
-            nn.BatchNorm2d(fan_out),
+            nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
 
@@ -65,16 +73,16 @@ class InvertedResidual(nn.Module):
     Source: Sandler et al., MobileNetV2: Inverted residuals and linear bottlenecks, 2018.
     """
 
-    def __init__(self, fan_in: int, fan_out: int, expansion: float) -> None:
+    def __init__(self, in_channels: int, out_channels: int, expansion: float) -> None:
         super().__init__()
-        hidden = round(fan_in * expansion)
+        hidden = round(in_channels * expansion)
         self.block = nn.Sequential(
-            ConvBlock(fan_in, hidden, 1),
+            ConvBlock(in_channels, hidden, 1),
             ConvBlock(hidden, hidden, 3, groups=hidden),
-            nn.Conv2d(hidden, fan_out, 1, bias=False),
-            nn.BatchNorm2d(fan_out),
+            nn.Conv2d(hidden, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
         )
-        self.residual = fan_in == fan_out
+        self.residual = in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Same height and width."""
@@ -119,19 +127,21 @@ class GroceryNet(nn.Module):
 def _features(layout: Layout) -> tuple[nn.Sequential, int]:
     """The convolutional part and the channels it ends with."""
     blocks: list[nn.Module] = []
-    channels, side, stride = 3, layout.stem, layout.stride
+    channels, kernel_size, stride = 3, layout.kernel_size, layout.stride
     for number, stage in enumerate(layout.stages, start=1):
-        for index, fan_out in enumerate(stage, start=1):
+        for index, out_channels in enumerate(stage, start=1):
             pool = index == len(stage) and number < len(layout.stages)
             if layout.expansion and number > 1:
-                blocks.append(InvertedResidual(channels, fan_out, layout.expansion))
+                blocks.append(InvertedResidual(channels, out_channels, layout.expansion))
                 blocks += [nn.MaxPool2d(2)] * pool
             else:
-                blocks.append(ConvBlock(channels, fan_out, side, stride=stride, pool=pool))
-            channels, side, stride = fan_out, 3, 1
-    if layout.head:
-        blocks.append(ConvBlock(channels, layout.head, 1))
-        channels = layout.head
+                blocks.append(
+                    ConvBlock(channels, out_channels, kernel_size, stride=stride, pool=pool)
+                )
+            channels, kernel_size, stride = out_channels, 3, 1
+    if layout.head_channels:
+        blocks.append(ConvBlock(channels, layout.head_channels, 1))
+        channels = layout.head_channels
     elif layout.expansion:
         blocks.append(nn.ReLU(inplace=True))
     return nn.Sequential(*blocks), channels

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from hw1lib.cnn.augment import Augmentation
 from hw1lib.cnn.model import Layout
 
-#: Side of the corners and the middle that a prediction looks at, in shares of the photo's.
+#: Side of the crops that test-time augmentation takes, in shares of the photo's.
 CROP_SIDE = 0.9
 
 
@@ -22,8 +22,8 @@ class Recipe:
         stored_size: side of the photos as they are kept in memory, pixels.
         sizes: side of the photos in training, pixels, with the share of the steps from which
             on it holds: small and cheap ones first. Evaluation takes the same.
-        views: sizes at which a photo, its corners and its middle are looked at for a
-            prediction.
+        tta_sizes: sizes at which test-time augmentation shows a photo, its corners and its
+            middle, pixels.
         num_epochs: passes over the training photos.
         evaluate_every: epochs between two evaluations of the train and validation splits.
         batch_size: photos a step.
@@ -40,7 +40,7 @@ class Recipe:
     layout: Layout = field(default_factory=Layout)
     stored_size: int = 160
     sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.25, 96), (0.6, 128))
-    views: tuple[int, ...] = (96, 128)
+    tta_sizes: tuple[int, ...] = (96, 128)
     num_epochs: int = 200
     evaluate_every: int = 10
     batch_size: int = 64
@@ -66,7 +66,7 @@ RECIPES = {
         DEFAULT,
         stored_size=64,
         sizes=((0.0, 32), (0.5, 48)),
-        views=(48, 64),
+        tta_sizes=(48, 64),
         num_epochs=10,
         evaluate_every=1,
         ema_decay=0.9,

@@ -32,8 +32,8 @@ class Result:
         best_epoch: the epoch kept, by validation accuracy.
         seconds: wall-clock time of training and of evaluating train and validation splits.
         val_accuracy: of the epoch kept.
-        test_accuracy: of the epoch kept, by the recipe's views.
-        test_accuracy_plain: the same by one look at each photo.
+        test_accuracy: of the epoch kept, with test-time augmentation.
+        test_accuracy_without_tta: of the epoch kept, each photo seen once.
         history: `History.state_dict()`.
         setting: machine, threads, number format and versions.
     """
@@ -45,7 +45,7 @@ class Result:
     seconds: float
     val_accuracy: float
     test_accuracy: float
-    test_accuracy_plain: float
+    test_accuracy_without_tta: float
     history: dict
     setting: dict
 
@@ -58,7 +58,8 @@ class Result:
 
 def result_of(run: Trainer, recipe: str) -> Result:
     """Evaluate a finished run on the test split, which is done here and nowhere else."""
-    test, plain = (run.evaluate(run.photos.test, views=v) for v in (run.recipe.views, ()))
+    test = run.evaluate(run.photos.test, tta_sizes=run.recipe.tta_sizes)
+    without_tta = run.evaluate(run.photos.test)
     return Result(
         recipe=recipe,
         seed=run.seed,
@@ -67,7 +68,7 @@ def result_of(run: Trainer, recipe: str) -> Result:
         seconds=run.history.seconds,
         val_accuracy=run.best.metrics.accuracy,
         test_accuracy=test.accuracy,
-        test_accuracy_plain=plain.accuracy,
+        test_accuracy_without_tta=without_tta.accuracy,
         history=_rounded(run.history.state_dict()),
         setting=setting(run.device),
     )
@@ -109,10 +110,10 @@ def frame(results: Iterable[Result]) -> pd.DataFrame:
 
     Returns:
         recipe, seed, parameters, best_epoch, minutes, threads, and accuracies as shares of 1:
-        val_accuracy, test_accuracy_plain, test_accuracy.
+        val_accuracy, test_accuracy_without_tta, test_accuracy.
     """
     names = ("recipe", "seed", "parameters", "best_epoch")
-    accuracies = ("val_accuracy", "test_accuracy_plain", "test_accuracy")
+    accuracies = ("val_accuracy", "test_accuracy_without_tta", "test_accuracy")
     return pd.DataFrame(
         {name: getattr(result, name) for name in (*names, *accuracies)}
         | {"minutes": result.seconds / 60, "threads": result.setting.get("threads")}
@@ -131,7 +132,7 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
         its name, its standard deviation (nan for one seed), and the mean minutes.
     """
     columns = {"seeds": ("seed", "count")}
-    for name in ("val_accuracy", "test_accuracy_plain", "test_accuracy"):
+    for name in ("val_accuracy", "test_accuracy_without_tta", "test_accuracy"):
         columns |= {name: (name, "mean"), f"{name} ±": (name, "std")}
     return runs.groupby("recipe", sort=False).agg(**columns, minutes=("minutes", "mean"))
 

@@ -32,22 +32,22 @@ def splits(photos: Grocery) -> pd.DataFrame:
     )
 
 
-def at_sizes(run: Trainer, views: Iterable[Sequence[int]]) -> pd.DataFrame:
-    """Loss and accuracy of a trained network on the validation photos, seen in several ways.
+def at_sizes(run: Trainer, tta_sizes: Iterable[Sequence[int]]) -> pd.DataFrame:
+    """Loss and accuracy on the validation photos by the sizes of test-time augmentation.
 
     Args:
         run: finished.
-        views: sizes in pixels for each way, as `Trainer.evaluate` takes them.
+        tta_sizes: for each row the sizes in pixels, as `Trainer.evaluate` takes them; () for none.
 
     Returns:
-        A row a way: seen_at, loss, accuracy.
+        A row each: tta_sizes, loss, accuracy.
     """
     return pd.DataFrame(
         {
-            "seen_at": " and ".join(map(str, sizes)) + " pixels" if sizes else "one look",
-            **asdict(run.evaluate(run.photos.val, views=sizes)),
+            "tta_sizes": " and ".join(map(str, sizes)) + " pixels" if sizes else "none",
+            **asdict(run.evaluate(run.photos.val, tta_sizes=sizes)),
         }
-        for sizes in views
+        for sizes in tta_sizes
     ).drop(columns="count")
 
 

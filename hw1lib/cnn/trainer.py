@@ -102,19 +102,19 @@ class Trainer:
             if self.best.epoch:
                 self.best.restore()
 
-    def predict(self, images: Tensor, *, views: Sequence[int] = ()) -> Tensor:
+    def predict(self, images: Tensor, *, tta_sizes: Sequence[int] = ()) -> Tensor:
         """Log-probabilities (N, classes) of uint8 photos (N, 3, H, W), batch by batch.
 
         Args:
             images: the photos.
-            views: as `CNNLearner.predict` takes them.
+            tta_sizes: for test-time augmentation, as `CNNLearner.predict` takes them.
         """
         batches = images.split(EVAL_BATCH_SIZE)
-        looks = [self.learner.predict(x.to(self.device), views=views) for x in batches]
-        return torch.cat(looks).cpu()
+        logs = [self.learner.predict(x.to(self.device), tta_sizes=tta_sizes) for x in batches]
+        return torch.cat(logs).cpu()
 
-    def evaluate(self, split: GrocerySplit, *, views: Sequence[int] = ()) -> Metrics:
+    def evaluate(self, split: GrocerySplit, *, tta_sizes: Sequence[int] = ()) -> Metrics:
         """Loss and accuracy of `predict` on a split, by coarse labels."""
-        logs = self.predict(split.images, views=views)
+        logs = self.predict(split.images, tta_sizes=tta_sizes)
         accuracy = (logs.argmax(1) == split.labels).float().mean().item()
         return Metrics(F.nll_loss(logs, split.labels).item(), accuracy, len(split.labels))

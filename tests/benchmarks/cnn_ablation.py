@@ -41,9 +41,11 @@ FOLDS = 2
 FILE = Path(results.__file__).with_name("ablation.json")
 
 #: Small photos take a quarter of the time; in a shorter run the average is shorter.
-SMALL = replace(RECIPES["plain"], sizes=((0.0, 48), (0.5, 64)), views=(48, 64), ema_decay=0.995)
+SMALL = replace(
+    RECIPES["plain"], sizes=((0.0, 48), (0.5, 64)), tta_sizes=(48, 64), ema_decay=0.995
+)
 AUGMENTATION = SMALL.augmentation
-INVERTED = Layout(((16,), (16, 24, 24), (40, 40), (56, 56)), expansion=4, head=128)
+INVERTED = Layout(((16,), (16, 24, 24), (40, 40), (56, 56)), expansion=4, head_channels=128)
 VARIANTS = {
     "plain": SMALL,
     "AdamW for the convolutions too": replace(SMALL, muon_lr=None),
@@ -168,8 +170,8 @@ def measure(name: str, fold: int, base_epochs: int) -> dict:
         "epochs": epochs,
         "base_epochs": base_epochs,
         "seconds": seconds,
-        "val": asdict(run.evaluate(photos.val, views=recipe.views)),
-        "held_out": asdict(run.evaluate(photos.test, views=recipe.views)),
+        "val": asdict(run.evaluate(photos.val, tta_sizes=recipe.tta_sizes)),
+        "held_out": asdict(run.evaluate(photos.test, tta_sizes=recipe.tta_sizes)),
         "setting": results.setting(),
     }
 

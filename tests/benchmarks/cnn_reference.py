@@ -51,8 +51,11 @@ class Reference:
 
     def __init__(self) -> None:
         layers: list[nn.Module] = []
-        for fan_in, fan_out in ((3, 21), (21, 42), (42, 84)):
-            layers += [nn.Conv2d(fan_in, fan_out, 3, padding=1), nn.BatchNorm2d(fan_out)]
+        for in_channels, out_channels in ((3, 21), (21, 42), (42, 84)):
+            layers += [
+                nn.Conv2d(in_channels, out_channels, 3, padding=1),
+                nn.BatchNorm2d(out_channels),
+            ]
             layers += [nn.ReLU(), nn.MaxPool2d(4)]
         self.model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(84 * 4 * 4, 43))
         assert count_parameters(self.model) == 98_533

@@ -290,12 +290,27 @@ def compare_tagged(lines: list[list[_Piece]], read: Sequence[Line]) -> list[Loss
     text = "".join(f"\n{key}\n" for key in map(line_key, read) if key)
     text = OWN_PAGES.sub(r"\1\2", text)
     found: list[Loss] = []
+    cells = [piece.cell for piece in pieces]
     for i, j, start, stop in align(keys, text):
+        if start == stop:
+            i, j = from_cell(keys, cells, i, j)
         words = text[start:stop].replace("\n", "")
         for k, m, begin, end in align([key.strip("\n") for key in keys[i:j]], words):
             cell = pieces[min(i + m, len(pieces) - 1)].cell
             found += differences(pieces[i + k : i + m], words[begin:end], cell)
     return found
+
+
+def from_cell(keys: list[str], cells: list[str], i: int, j: int) -> tuple[int, int]:
+    """A range of missing keys, moved up to the start of a cell if the keys are equal there.
+
+    Of `a b a c` with only `a c` left, `a b` is missing just as well as `b a`.
+    """
+    first, last = i, j
+    while first and cells[first - 1] == cells[first] and keys[first - 1] == keys[last - 1]:
+        first, last = first - 1, last - 1
+    starts = not first or cells[first - 1] != cells[first]
+    return (first, last) if starts else (i, j)
 
 
 def in_one(line: list[_Piece]) -> list[_Piece]:
