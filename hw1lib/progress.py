@@ -49,11 +49,12 @@ class Progress:
             if split != "running" or len(record.metrics) == 1
         )
         left = record.seconds / record.span * (self.num_epochs - record.epoch)
-        clock = f"{duration(left)} left" if left else ""
+        clock = f"{duration(left, 0)} left" if left else ""
         epoch = f"epoch {record.epoch}/{self.num_epochs}"
         return " · ".join(filter(None, (self.name, epoch, figures, clock, note)))
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, digits: int = 1) -> str:
     """A time as it is read: below two minutes in seconds, else in minutes."""
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+    number, unit = (seconds, "s") if seconds < 120 else (seconds / 60, "min")
+    return f"{number:.{digits}f} {unit}"

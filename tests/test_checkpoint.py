@@ -24,7 +24,7 @@ KEPT = r"kept from \d{4}-\d\d-\d\d \d\d:\d\d, \d+\.\d s then"
 class Plan:
     """What shall happen to a learner; in slots, and so no part of it."""
 
-    __slots__ = ("steps", "stop_at", "how")
+    __slots__ = ("how", "steps", "stop_at")
 
     def __init__(self, stop_at, how):
         self.steps, self.stop_at, self.how = 0, stop_at, how

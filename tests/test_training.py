@@ -223,10 +223,18 @@ def test_history_comes_back_from_plain_data_as_it_was():
 def test_progress_outside_a_notebook_prints_a_line_an_epoch_with_the_time_left(capsys):
     show = Progress("CNN", 3)
     for epoch in (1, 2, 3):
-        show(record(epoch, 0.25))
+        show(record(epoch, 0.25), "trained in this run, 6.0 s" if epoch == 3 else "")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "CNN · epoch 1/3 · val loss 1.000, accuracy 25.0% · 4 s left"
-    assert lines[2].endswith("· 6.0 s")
+    assert lines[2].endswith("accuracy 25.0% · trained in this run, 6.0 s")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left"), [(59.5, "119 s left"), (60.0, "2 min left"), (3600.0, "120 min left")]
+)
+def test_time_left_is_given_in_seconds_or_minutes(capsys, seconds, left):
+    Progress("CNN", 3)(replace(record(1, 0.5), seconds=seconds))
+    assert capsys.readouterr().out.endswith(f" · {left}\n")
 
 
 def test_progress_reckons_the_time_left_from_the_epochs_since_the_record_before(capsys):

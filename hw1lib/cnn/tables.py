@@ -37,7 +37,8 @@ def at_sizes(run: Trainer, tta_sizes: Iterable[Sequence[int]]) -> pd.DataFrame:
 
     Args:
         run: finished.
-        tta_sizes: for each row the sizes in pixels, as `Trainer.evaluate` takes them; () for none.
+        tta_sizes: for each row the sizes in pixels, as `Trainer.evaluate` takes them; () for
+            none.
 
     Returns:
         A row each: tta_sizes, loss, accuracy.
