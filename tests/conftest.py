@@ -16,9 +16,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from hw1lib.datasets import standins
 
-# No deadline: a first call that loads a library, or a busy machine, is no fault of the code under
-# test. The same examples everywhere, so that a change is red for what it changed; new examples
-# are drawn with `./test.sh --hypothesis-profile=search`.
+# No deadline: a first call that loads a library, or a busy machine, is no fault of the code
+# under test. The same examples everywhere, so that a change is red for what it changed; new
+# examples are drawn with `./test.sh --hypothesis-profile=search`.
 settings.register_profile("hw1", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
 settings.load_profile("hw1")

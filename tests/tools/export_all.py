@@ -4,9 +4,9 @@
 
 Each is exported in a process of its own, which is ended after `--limit` seconds. For each a
 line tells its seconds, its pages and its notes; at the end they are counted: written, with
-notes, with parts that the read-back did not find, crashed, out of time, or no notebook. What the read-back
-did not find is listed, for one has to look whether it is really not on the page. With `--to`
-the PDFs are kept there, and a `.json` beside each has its notes.
+notes, with parts that the read-back did not find, crashed, out of time, or no notebook. What
+the read-back did not find is listed, for one has to look whether it is really not on the page.
+With `--to` the PDFs are kept there, and a `.json` beside each has its notes.
 """
 
 import argparse
