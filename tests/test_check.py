@@ -450,9 +450,48 @@ def test_a_figure_that_is_not_stated_as_it_is_shown_is_an_error(
     sample, found, source, text, figures, why
 ):
     sample.change(restate(source, text, **figures))
-    (finding,) = found(sample, "figures")
+    finding, *_ = found(sample, "figures")
     assert finding.startswith("error: ")
     assert why in finding
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ({"text/markdown": "98.50% <!-- 90.00% -->"}, "but the text says otherwise"),
+        ({"text/markdown": "98.50% <b hidden>90.00%</b>"}, "but the text says otherwise"),
+        (
+            {"text/html": "98.50% <p style='display: none'>90.00%</p>"},
+            "but the text says otherwise",
+        ),
+        ({"text/html": "98.50%", "text/plain": "90.00%"}, "but the text says otherwise"),
+        ({"text/markdown": "98.50%", "text/x-note": "90.00%"}, "but the text says otherwise"),
+        ({"text/markdown": "190.00%"}, "but the text says otherwise"),
+        ({"text/markdown": "3.90.00%, 90.001%"}, "but the text says otherwise"),
+        (
+            {"text/markdown": "Accuracy **98.50%**, once 90.00%"},
+            "98.50% stands beside the accuracy",
+        ),
+    ],
+    ids=["comment", "hidden", "style", "plain", "unknown", "longer", "parts", "beside"],
+)
+def test_an_accuracy_that_no_reader_sees_is_not_stated(sample, found, data, why):
+    carried = {"hw1": {"mnist_test_accuracy": 0.9}}
+    output = new_output("display_data", data=data, metadata=carried)
+    sample.change(lambda notebook: cell(notebook, "d").update(outputs=[output]))
+    assert any(why in text for text in found(sample, "figures"))
+
+
+def test_words_that_no_reader_sees_are_no_answer(sample, found):
+    hidden = f"<!-- {samples.WORDS}\n\n$$x$$ -->\n\n<div hidden>{samples.WORDS}</div>"
+
+    def spoil(notebook):
+        (old,) = [c for c in notebook.cells if "# Q1.II " in c.source]
+        old.source = f"### Q1.II Entropy\n\n{hidden}"
+
+    sample.change(spoil)
+    (finding,) = found(sample, "answers")
+    assert finding.startswith("error: Q1.II, cell 5: there is no answer")
 
 
 def test_a_cnn_that_is_not_good_enough_is_an_error_and_a_large_one_a_note(sample, found):

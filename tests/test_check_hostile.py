@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 import zipfile
-import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -28,6 +27,7 @@ from hw1lib.submission.check.collect import Mnist
 from hw1lib.submission.check.sandbox import Bounds, check
 from hw1lib.submission.pdf import TypstPDFExporter
 from tests.fixtures.notebooks import SVG, base64_of, picture
+from tests.fixtures.pdfs import pdf_of, pdf_with
 from tests.fixtures.submissions import NAME, Sample
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -102,30 +102,10 @@ def zip_bomb(path: Path, megabytes: int = 400) -> None:
                     entry.write(old.read(name))
 
 
-def pdf_of(content: bytes) -> bytes:
-    """A PDF of one page with this content stream."""
-    stream = zlib.compress(content)
-    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<<>>>>"
-    return pdf_with(
-        (
-            b"<</Type/Catalog/Pages 2 0 R>>",
-            b"<</Type/Pages/Count 1/Kids[3 0 R]>>",
-            page,
-            b"<</Filter/FlateDecode/Length %d>>stream\n%s\nendstream" % (len(stream), stream),
-        )
-    )
-
-
-def pdf_with(objects: tuple[bytes, ...]) -> bytes:
-    """A PDF of these objects, the first of which is its catalog."""
-    body = b"".join(b"%d 0 obj%s endobj\n" % pair for pair in enumerate(objects, 1))
-    return b"%PDF-1.4\n" + body + b"trailer<</Root 1 0 R>>\n%%EOF"
-
-
 @cache
 def endless_pdf() -> bytes:
     """A PDF of 120 kB whose page has some million strokes, which takes long to read."""
-    return pdf_of(b"0 0 m 9 9 l S\n" * 8_000_000)
+    return pdf_of(b"0 0 m 9 9 l S\n" * 8_000_000, side=9)
 
 
 def test_a_notebook_of_a_gigabyte_is_not_read(sample):
@@ -348,7 +328,7 @@ CATALOG = b"<</Type/Catalog/Pages 2 0 R/StructTreeRoot 4 0 R>>"
 )
 def test_a_pdf_that_loops_or_lies_about_its_size_ends_in_a_finding(sample, objects):
     sample.write(new_notebook(cells=[new_code_cell("1", execution_count=1)]))
-    sample.pdf.write_bytes(pdf_with(objects))
+    sample.pdf.write_bytes(pdf_with(*objects))
     text = said(sample)
     assert f"{NAME}.pdf: " in text
     assert "failed" not in text

@@ -41,7 +41,8 @@ def blocks():
         convert.noted = []
         convert.images = Images(None)
         note = lambda reason, advice: convert.noted.append(reason)  # noqa: E731
-        return list(to_blocks(html, Context(Glyphs(), convert.images, Notation(), note)))
+        context = Context(Glyphs(), convert.images, Notation(), note, {}, 1000)
+        return list(to_blocks(html, context))
 
     return convert
 

@@ -1,6 +1,7 @@
 """A notebook is untrusted: it reads no files, runs no code, injects no Typst, goes nowhere."""
 
 import base64
+from dataclasses import replace
 
 import nbformat.v4 as v4
 import pypdfium2.raw as pdfium
@@ -8,6 +9,7 @@ import pytest
 from nbformat import NotebookNode
 
 from hw1lib.submission.pdf import TypstPDFExporter
+from hw1lib.submission.pdf.tex import Notation
 from tests.fixtures.notebooks import (
     Printed,
     bundle,
@@ -251,6 +253,24 @@ def test_a_code_cell_that_lacks_fields_is_printed(fields):
     pdf, resources = TypstPDFExporter().from_notebook_node(node)
     assert Printed(pdf).shows("x = 1")
     assert resources["notes"] == []
+
+
+def test_a_formula_that_typst_refuses_is_shown_as_its_source_and_its_cell_stays(monkeypatch):
+    convert = Notation.convert
+
+    def faulty(notation, tex, display=False):
+        found = convert(notation, tex, display=display)
+        return replace(found, rows=["no such name"]) if tex in ("bad", "worse") else found
+
+    monkeypatch.setattr(Notation, "convert", faulty)
+    page = export(
+        markdown("# Title"), markdown("## Part\n\n$good$ and $bad$, $$worse$$ *end*"), code("x")
+    )
+    assert [note.cell for note in page.notes] == ["cell 2", "cell 2"]
+    assert all("is shown as its source" in note.reason for note in page.notes)
+    assert page.shows("𝑔𝑜𝑜𝑑 and bad,")
+    assert page.shows("worse")
+    assert page.find("Part").height > page.find("end").height
 
 
 def test_a_cell_that_cannot_be_read_or_set_is_plain_text_and_the_others_stay():

@@ -20,6 +20,10 @@ _HEADING = re.compile(r"#{1,6}[ \t]+(Q\d[\w.]*|Question[ \t]+\d)")
 _Q2 = ("Q2", "Question 2")
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*(\w*)")
 _RESTATED = re.compile(r"^\*\*Question\.?\*\*.*?(?=\n[ \t]*\n|\Z)", re.MULTILINE | re.DOTALL)
+_HIDDEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(\w+)[^>]*(?:\bhidden\b|display\s*:\s*none)[^>]*>.*?(?:</\1\s*>|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
 _FORMULA = re.compile(r"\$\$|\\begin\{|\\\[")
 
 
@@ -98,16 +102,15 @@ def _add_prose(section: Section, text: str, cell: str) -> None:
     for language, block in groupby(_lines(text), key=lambda pair: pair[1]):
         lines = [line for line, _ in block]
         if language is None:
-            section.prose.append(_RESTATED.sub("", "".join(lines)))
+            section.prose.append(_RESTATED.sub("", _HIDDEN.sub("", "".join(lines))))
         elif language in ("python", "py"):
             source = "".join("\n" if _FENCE.match(line) else line for line in lines)
             section.shown.append((cell, source))
 
 
 def _add_output(section: Section, output: NotebookNode, cell: str) -> None:
+    """Add what is shown of it: a picture before HTML, and HTML before markdown."""
     data = output.get("data", {})
-    if isinstance(text := data.get("text/markdown"), str):
-        _add_prose(section, text, cell)
     if isinstance(svg := data.get("image/svg+xml"), str):
         try:
             section.drawings.append(read_drawing(svg))
@@ -115,6 +118,8 @@ def _add_output(section: Section, output: NotebookNode, cell: str) -> None:
             section.pictures += 1
     elif any(mime in data for mime in IMAGES):
         section.pictures += 1
+    elif not data.get("text/html") and isinstance(text := data.get("text/markdown"), str):
+        _add_prose(section, text, cell)
 
 
 # Findings. ------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from hw1lib.submission.check import answers, weights
 from hw1lib.submission.check import notebook as notebooks
 from hw1lib.submission.check.collect import LIMITS, Mnist, RefusedError, Submission, read
 from hw1lib.submission.check.findings import BROKEN, UNCHECKED, Finding, bounded
+from hw1lib.submission.check.ink import unseen
 from hw1lib.submission.check.notebook import AGAIN
 from hw1lib.submission.names import IdError, submission_name
 from hw1lib.submission.pdf.compare import ADDED, missing
@@ -189,6 +190,8 @@ def _pdf(state: _State) -> Iterator[Finding]:
         yield Finding(level, "pdf", str(loss), where, AGAIN)
     if (more := len(lost) - _SHOWN_LOSSES) > 0:
         yield Finding("error", "pdf", f"{more} things more are not visible", where, AGAIN)
+    for hidden in unseen(data):
+        yield Finding("error", "pdf", hidden, where, AGAIN)
 
 
 #: Each with what it looks at, as a message calls it.

@@ -16,12 +16,14 @@ from hw1lib.report import as_shown
 from hw1lib.submission.check.findings import STAND_IN, Finding
 from hw1lib.submission.executed import changes, is_run
 from hw1lib.submission.names import IdError, has_check_digit, submission_name
-from hw1lib.submission.pdf.cells import student_ids
+from hw1lib.submission.pdf.cells import document_of, student_ids
+from hw1lib.submission.pdf.document import text_of
 
 AGAIN = "Run ./export.sh again and hand in what it makes"
 
 _DEEPEST = 60  # nesting of JSON; nbformat's own is 6
 _MOST_CELLS = 2000
+_NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?:\s?%)?(?!\w)")
 _STAND_IN_ROW = re.compile(r"<td[^>]*>([^<]*)</td>\s*<td[^>]*>STAND-IN</td>")
 
 
@@ -202,34 +204,50 @@ STATED = {
 
 
 def stated(notebook: NotebookNode) -> tuple[dict[str, float], list[Finding]]:
-    """Figures that outputs carry for programs to read, if a reader sees the same ones."""
-    figures: dict[str, float] = {}
+    """Metrics that outputs carry for programs to read, if a reader sees the same ones."""
+    metrics: dict[str, float] = {}
     found: list[Finding] = []
 
     def complain(what: str, where: str = "") -> None:
         found.append(Finding("error", "figures", what, where, AGAIN))
 
-    for number, cell, output in outputs(notebook):
-        carried = output.get("metadata", {}).get("hw1")
-        if not isinstance(carried, dict):
-            continue
-        where = cell_name(number, cell)
-        for name, value in carried.items():
-            if name not in STATED:
-                continue
+    for number, cell in enumerate(notebook.cells, 1):
+        where, carried = cell_name(number, cell), _carried(cell)
+        shown = _numbers_shown(cell) if carried else []
+        for name, value in carried:
             low, high = STATED[name]
             if type(value) not in (int, float) or not low <= value <= high:
                 complain(f"{name} is stated as {value!r}"[:200], where)
-            elif as_shown(value) not in "".join(texts(output)):
+            elif as_shown(value) not in shown:
                 complain(f"{name} is {as_shown(value)}, but the text says otherwise", where)
-            elif figures.get(name, value) != value:
+            elif metrics.get(name, value) != value:
                 complain(f"{name} is stated a second time, as {as_shown(value)}", where)
             else:
-                figures[name] = value
+                metrics[name] = value
+        told = {as_shown(value) for _, value in carried if isinstance(value, float)}
+        if others := [text for text in shown if text.endswith("%") and text not in told]:
+            what = f"{', '.join(others[:5])} stands beside the accuracy that is stated"
+            fix = "Look which of them is the accuracy"
+            found.append(Finding("warning", "figures", what, where, fix))
     wrong = " ".join(finding.what for finding in found)
-    if unsaid := [name for name in STATED if name not in figures and name not in wrong]:
+    if unsaid := [name for name in STATED if name not in metrics and name not in wrong]:
         complain(f"the notebook does not state, for programs to read, {', '.join(unsaid)}")
-    return figures, found
+    return metrics, found
+
+
+def _carried(cell: NotebookNode) -> list[tuple[str, Any]]:
+    """Names and values of metrics in the metadata of a cell's outputs."""
+    given = [output.get("metadata", {}).get("hw1") for output in cell.get("outputs", [])]
+    dicts = [each for each in given if isinstance(each, dict)]
+    return [pair for each in dicts for pair in each.items() if pair[0] in STATED]
+
+
+def _numbers_shown(cell: NotebookNode) -> list[str]:
+    """The numbers that a reader sees in the outputs of a cell, each whole, as in "8.07%"."""
+    outputs_alone = nbformat.from_dict({**cell, "source": ""})
+    notebook = nbformat.v4.new_notebook(cells=[outputs_alone])
+    words = " ".join(text_of(printed) for printed in document_of(notebook).cells)
+    return [re.sub(r"\s", "", text) for text in _NUMBER.findall(words.replace("\u200b", ""))]
 
 
 def cnn_is_good_enough(figures: dict[str, float], drafted: set[str]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ import ast
 import base64
 import binascii
 import datetime
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,7 @@ def document_of(
     name: str = "Notebook",
     title: str = "",
     max_lines: int = 1000,
+    refused: Mapping[str, str] | None = None,
     plain: Mapping[str, str] | None = None,
 ) -> Document:
     """What a notebook shows on paper. Nothing is compiled, and the notebook is not changed.
@@ -74,12 +76,14 @@ def document_of(
         name: stands for the title where the notebook has none.
         title: replaces the notebook's own.
         max_lines: lines of an output and rows of a table; what is longer is cut in the middle.
+        refused: formulas to show as their source, each with the reason.
         plain: names of cells to show as plain text only, each with the reason.
     """
-    reader = _Reader(nb, folder, max_lines, plain or {})
+    make = functools.partial(_Reader, nb, folder, max_lines, refused or {}, plain or {})
+    reader = make()
     cells = reader.cells()
     if labels := reader.notation.labels:  # a reference may stand before its formula
-        reader = _Reader(nb, folder, max_lines, plain or {})
+        reader = make()
         reader.notation.labels = labels
         cells = reader.cells()
     heading: tuple[Span, ...] = ()
@@ -119,7 +123,12 @@ class _Reader:
     """Turns the cells of one notebook into blocks, and collects what is to be said of them."""
 
     def __init__(
-        self, nb: NotebookNode, folder: Path | None, max_lines: int, plain: Mapping[str, str]
+        self,
+        nb: NotebookNode,
+        folder: Path | None,
+        max_lines: int,
+        refused: Mapping[str, str],
+        plain: Mapping[str, str],
     ):
         self.nb = nb
         self.max_lines = max_lines
@@ -129,7 +138,7 @@ class _Reader:
         self.name = ""
         self.language = (nb.metadata.get("language_info") or {}).get("name") or "python"
         glyphs, images = Glyphs(), Images(folder)
-        self.context = Context(glyphs, images, self.notation, self.note, max_lines=max_lines)
+        self.context = Context(glyphs, images, self.notation, self.note, refused, max_lines)
 
     def note(self, reason: str, advice: str) -> None:
         """Say of the cell at hand what is not as the notebook has it."""

@@ -3,7 +3,7 @@
 import copy
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,14 @@ from traitlets.config import Application
 
 from hw1lib.submission.pdf.cells import document_of
 from hw1lib.submission.pdf.compare import Loss, compare
-from hw1lib.submission.pdf.document import Document, ExportNote, PrintedCell, as_data
+from hw1lib.submission.pdf.document import (
+    Document,
+    ExportNote,
+    Formula,
+    PrintedCell,
+    as_data,
+    walk,
+)
 from hw1lib.submission.pdf.glyphs import all_fonts, bundled_fonts
 from hw1lib.submission.pdf.images import typeset
 from hw1lib.submission.pdf.reader import read_pdf
@@ -64,7 +71,8 @@ class TypstPDFExporter(Exporter):
         Returns:
             (pdf, resources): the PDF's bytes, and nbconvert's resources, in which "notes" is a
             list of `ExportNote`: what is not printed as the notebook has it, and what was not
-            found when the PDF was read back. Each is logged as a warning too.
+            found when the PDF was read back, which "unverified" has alone. Each is logged as a
+            warning too.
 
         Raises:
             PrintError: with `strict`, when there is a note.
@@ -99,7 +107,7 @@ class TypstPDFExporter(Exporter):
             self.refuse(notes)
         for note in notes:
             self.log.warning("%s", note)
-        resources["notes"] = notes
+        resources["notes"], resources["unverified"] = notes, [*document.unverified]
         return pdf, resources
 
     def refuse(self, notes: list[ExportNote], most: int = 20) -> None:
@@ -128,40 +136,54 @@ def unverified(loss: Loss) -> ExportNote:
 
 
 def printed(make: Callable[..., Document]) -> tuple[Document, bytes]:
-    """A document and its PDF; cells that Typst fails on are set as plain text.
+    """A document and its PDF; of what Typst fails on, formulas are shown as their source, and
+    where that is not enough, cells as plain text.
 
     Args:
-        make: gives the document; with `plain`, that of a notebook with those cells plain.
+        make: gives the document; with `refused`, those formulas as their source, and with
+            `plain`, those cells as plain text. Both hold the reasons.
 
     Raises:
         typst.TypstError: plain text fails as well.
     """
-    document = make()
-    try:
-        return document, compiled(document)
-    except typst.TypstError as error:
-        reasons = failing(document, document.cells, str(error))
-    document = make(plain=reasons)
+    changes: dict[str, dict[str, str]] = {}
+    for find in (refused_formulas, failing_cells):
+        document = make(**changes)
+        try:
+            return document, compiled(document)
+        except typst.TypstError:
+            changes |= find(document)
+    document = make(**changes)
     return document, compiled(document)
 
 
-def failing(
-    document: Document, cells: tuple[PrintedCell, ...], reason: str = ""
-) -> dict[str, str]:
-    """The names of the cells that cannot be typeset, with the reasons, found by halving."""
-    if not reason:
-        try:
-            compiled(replace(document, cells=cells))
-        except typst.TypstError as error:
-            reason = str(error)
-        else:
-            return {}
-    if len(cells) == 1:
-        return {cells[0].name: reason}
-    half = len(cells) // 2
-    # Where each half can be set alone, they fail together: both are to be plain.
-    found = failing(document, cells[:half]) | failing(document, cells[half:])
-    return found or {cell.name: reason for cell in cells}
+def refused_formulas(document: Document) -> dict[str, dict[str, str]]:
+    """As `refused`, the formulas of a document that cannot be typeset, with the reasons."""
+    nodes = (node for cell in document.cells for node in walk(cell))
+    formulas = dict.fromkeys(node for node in nodes if isinstance(node, Formula))
+    found = failing([*formulas], lambda some: [PrintedCell("", tuple(some))], document)
+    return {"refused": {formula.tex: reason for formula, reason in found.items()}}
+
+
+def failing_cells(document: Document) -> dict[str, dict[str, str]]:
+    """As `plain`, the names of the cells that cannot be typeset, with the reasons."""
+    found = failing(document.cells, lambda cells: cells, document)
+    return {"plain": {cell.name: reason for cell, reason in found.items()}}
+
+
+def failing(parts: Sequence, as_cells: Callable, document: Document) -> dict:
+    """The parts that cannot be typeset as cells of a document, with the reasons, by halving."""
+    try:
+        compiled(replace(document, cells=tuple(as_cells(parts))))
+    except typst.TypstError as error:
+        if len(parts) == 1:
+            return {parts[0]: str(error)}
+        half = len(parts) // 2
+        found = failing(parts[:half], as_cells, document)
+        found |= failing(parts[half:], as_cells, document)
+        # Where each half can be set alone, they fail together: all of them count.
+        return found or dict.fromkeys(parts, str(error))
+    return {}
 
 
 def compiled(document: Document) -> bytes:

@@ -6,7 +6,7 @@ Text stays data all the way: no part of it is ever read as Typst.
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from PIL import ImageColor
@@ -95,15 +95,17 @@ TALLEST_INLINE = 30
 class Context:
     """What all cells of one notebook share while they are converted.
 
-    `note(reason, advice)` is told of each thing that is not shown as the notebook has it.
+    `note(reason, advice)` is told of each thing that is not shown as the notebook has it;
+    `refused` are the formulas that cannot be typeset, with the reasons.
     """
 
     glyphs: Glyphs
     images: Images
     notation: Notation
     note: Callable[[str, str], None]
+    refused: Mapping[str, str]
+    max_lines: int
     anchors: set[str] = field(default_factory=set)
-    max_lines: int = 1000
 
 
 def slug(text: str) -> str:
@@ -325,6 +327,8 @@ class _Converter:
 
     def formula(self, math: Math) -> Span:
         try:
+            if reason := self.context.refused.get(math.tex):
+                raise TexError(f"it cannot be typeset ({shortened(reason, 100)})")
             found = self.context.notation.convert(math.tex, display=math.display)
         except (TexError, RecursionError) as error:
             self.context.note(

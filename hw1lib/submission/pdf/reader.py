@@ -26,8 +26,8 @@ SLACK = 1.5
 SCALE, CONTRAST, LARGEST = 2, 6, 3000
 #: Kinds of tags that stand in a line with what is around them.
 INLINE = ("/Span", "/Link", "/Em", "/Strong", "/Formula", "/Figure", "/Code", "/Quote")
-#: Both halves of a character, in the order of text that pdfium has turned around.
-TURNED = re.compile("([\udc00-\udfff])([\ud800-\udbff])")
+#: Both halves of a character, and in the order of text that pdfium has turned around.
+HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\udc00-\udfff][\ud800-\udbff]")
 
 Box = tuple[float, float, float, float]
 
@@ -232,7 +232,7 @@ def filled(path: _Object) -> bool:
 
 def joined(units: list[str]) -> str:
     """Text of UTF-16 units, of which characters beyond the first plane have two."""
-    text = TURNED.sub(r"\2\1", "".join(units))
+    text = HALVES.sub(lambda pair: "".join(sorted(pair[0])), "".join(units))
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
