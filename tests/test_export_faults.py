@@ -438,7 +438,7 @@ def test_a_signal_from_outside_stops_the_kernel_too(project, started, number):
     assert (process.returncode, errors) == ENDS[number]
     assert not is_alive(kernel)
     assert "The run came to cell 3 of 3" in printed
-    assert "What its cells had saved lies beside it" in printed
+    assert "What was trained is kept too: the next run goes on from there." in printed
     before = {name: data for name, data in before.items() if "/run-" not in name}
     assert_only_kept(project, before, executed=2)
 
@@ -619,6 +619,88 @@ def test_temporary_files_are_in_the_project_and_its_folders_are_named(project, m
     if len(os.fsencode(build_folder)) < 50:  # a socket in it could else have no name
         assert Path(temporary) == project.folder / "build" / "tmp"
     assert os.environ["TMPDIR"] == "/nowhere"
+
+
+TRAIN = """\
+import torch
+from hw1lib.checkpoint import Training, trained_folder
+from hw1lib.training import Batches, set_seed
+
+
+class Drawn:
+    lr, value = 1.0, torch.zeros(2)
+
+    def train_batch(self, x, y):
+        self.value = self.value + torch.randn(2) * x
+        return self.value.sum().item(), 0, 1
+
+    eval_batch = train_batch
+
+    def state_dict(self):
+        return {{"value": self.value}}
+
+    def load_state_dict(self, state):
+        self.value = state["value"]
+
+
+def fail(record):
+    if record.epoch == 2 and not Path({go!r}).exists():
+        raise RuntimeError("half way")
+
+
+set_seed(1)
+drawn, batches = Drawn(), Batches(torch.ones(3), torch.zeros(3), 1)
+training = Training("drawn", trained_folder())
+training.fit(drawn, batches, num_epochs=4, splits={{}}, watchers=[fail])
+print(drawn.value, torch.rand(2))
+"""
+
+
+def last_output(project):
+    executed = nbformat.read(project.folder / "submission" / f"{NAME}.ipynb", as_version=4)
+    line, values = executed.cells[-1].outputs
+    return line["data"]["text/plain"].rpartition(" · ")[2], values["text"]
+
+
+def test_what_an_export_has_trained_the_next_one_takes_wherever_its_cell_stands(
+    project, capsys
+):
+    go = project.folder / "go"
+    train = TRAIN.format(go=str(go))
+    project.write(train)
+    assert project.export() == 1
+    printed = capsys.readouterr()
+    assert "RuntimeError: half way" in printed.err
+    assert "the next run goes on from there" in printed.out
+
+    go.touch()
+    assert project.export() == 0
+    origin, values = last_output(project)
+    assert origin.startswith("taken up from ")
+    assert origin in capsys.readouterr().out
+
+    project.write("1", "2", "\n\n# moved\n" + train)
+    assert project.export() == 0
+    origin, kept = last_output(project)
+    assert origin.startswith("kept from ")
+    assert kept == values, "other weights, or other numbers drawn afterwards"
+
+    assert project.export("--fresh") == 0
+    origin, anew = last_output(project)
+    assert origin.startswith("trained in this run")
+    assert anew == values
+
+    project.write(train.replace("* x", "* x * 2"))
+    assert project.export() == 0
+    assert last_output(project)[0].startswith("trained in this run")
+
+
+@pytest.mark.parametrize("option", ["--fresh", "--in-place"])
+def test_what_needs_a_run_does_not_go_with_pdf_only(project, capsys, option):
+    with pytest.raises(SystemExit) as ended:
+        project.export("--pdf-only", option)
+    assert ended.value.code == 2
+    assert f"{option}" in capsys.readouterr().err
 
 
 def test_the_users_own_settings_change_nothing_in_the_notebook(project, monkeypatch):

@@ -21,7 +21,8 @@ Gets the data, executes HW1.ipynb from its first cell to its last in a fresh ker
   submission/HW1_ID1_ID2.pdf     the same, all cells visible
   submission/HW1_ID1_ID2.pkl     weights and biases of Q2.II.a: W1, b1, W2, b2
 The three appear together or not at all; until then what was there stays. Whatever ends a run,
-its notebook as far as it came, and what its cells saved, are kept in build/.
+its notebook as far as it came and what it trained are kept in build/, and the next run goes on
+from there. What is trained already is not trained again while nothing of it has changed.
 
 Data that cannot be had is replaced by a small generated stand-in. Such a run is a draft: it is
 marked STAND-IN throughout and its files go to draft/ instead."""
@@ -44,6 +45,7 @@ environment:
   HW1_DEVICE   where both networks are trained: cuda, cuda:1, mps, cpu; else the best there is
   HW1_DOWNLOAD_MINUTES  how long one place may take over one file (default: 60)
   HW1_CELL_TIMEOUT  as --cell-timeout
+  HW1_FRESH    1: as --fresh
   PYTHON       the Python to make .venv with (default: the first that fits)
 
 exit status:
@@ -66,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.main(arguments[1:])
     parser = _parser()
     args = parser.parse_args(arguments)
-    if args.pdf_only and args.in_place:
-        parser.error("--pdf-only runs no cell, so --in-place does not go with it")
+    if args.pdf_only and (args.fresh or args.in_place):
+        parser.error("--pdf-only runs no cell, so --fresh and --in-place do not go with it")
     try:
         # Slow to import: --help and a usage error need not wait.
         from hw1lib.submission import build, names
@@ -79,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             strict=args.strict,
             pdf_only=args.pdf_only,
             in_place=args.in_place,
+            fresh=args.fresh,
             cell_timeout=args.cell_timeout,
             started=STARTED,
         )
@@ -121,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also write results (and the IDs given here) back to the notebook",
     )
+    add("--fresh", action="store_true", help="train anew what earlier runs have trained")
     add(
         "--cell-timeout",
         type=_seconds,

@@ -1,8 +1,9 @@
 """Makes the three files to hand in: the executed notebook, its PDF and the weights.
 
 What a run has finished is kept in ``build/`` at once: ``executed/`` holds the notebook and the
-weights of the last run that came to its end, ``stopped/`` those of one that did not. So no
-fault of the PDF or the disk costs a run that was finished.
+weights of the last run that came to its end, ``stopped/`` those of one that did not, and
+``trained/`` the trainings of both. So no fault of the PDF or the disk costs a run that was
+finished, and one that was not goes on from its last evaluation.
 """
 
 import errno
@@ -95,6 +96,7 @@ def export(
     strict: bool = False,
     pdf_only: bool = False,
     in_place: bool = False,
+    fresh: bool = False,
     cell_timeout: int | None = None,
     started: float | None = None,
 ) -> Exported:
@@ -107,6 +109,7 @@ def export(
         strict: refuse stand-ins, and a PDF with notes.
         pdf_only: execute nothing; publish the last executed notebook with a new PDF.
         in_place: also write the executed cells back to `notebook`.
+        fresh: train anew what earlier runs have trained.
         cell_timeout: seconds after which a cell is taken to hang; None waits for ever.
         started: `time.perf_counter()` at the start of the command; default now.
 
@@ -139,7 +142,7 @@ def export(
             executed.metadata["provenance"] = _provenance(sources)
             stopped = build / "stopped"
             with _kept_when_stopped(executed, run, stopped / notebook.name):
-                memory = _execute(executed, build, run, sources, cell_timeout, started)
+                memory = _execute(executed, build, run, sources, fresh, cell_timeout, started)
                 weights = _checked_weights(run / "output" / f"{name}.pkl")
             (run / "reserve").unlink()
             publish(build / "executed", _artefacts(run) | {f"{name}.ipynb": _written(executed)})
@@ -273,7 +276,10 @@ def _kept_when_stopped(notebook: NotebookNode, run: Path, path: Path) -> Iterato
                 print(f"The notebook as far as it came could not be kept: {error}.")
             else:
                 print(f"The notebook as far as it came is kept in {path}.")
-            print("What its cells had saved lies beside it; the next run starts anew.")
+            print(
+                "What its cells had saved lies beside it. What was trained is kept too: the "
+                "next run goes on from there."
+            )
         raise
 
 
@@ -370,6 +376,7 @@ def _execute(
     build: Path,
     run: Path,
     sources: list[Source],
+    fresh: bool,
     cell_timeout: int | None,
     started: float,
 ) -> int:
@@ -383,6 +390,8 @@ def _execute(
         "HW1_DATA": str(data_folder()),
         "HW1_STANDIN": "always" if os.environ.get("HW1_STANDIN") == "always" else found,
     }
+    if fresh:
+        env["HW1_FRESH"] = "1"
 
     def say_start() -> None:
         print(f"\nNotebook, {_minutes(time.perf_counter() - started)} after the start")
