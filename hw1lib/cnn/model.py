@@ -94,8 +94,8 @@ class GroceryNet(nn.Module):
 
     Its classes are the fine ones; a coarse class has the probabilities of its fine ones, added
     up. Takes photos as uint8 or float in 0..255, (B, 3, H, W). They may have any height and
-    width that leaves each pooling a pixel: 15 or more with the default layout. Smaller ones make
-    torch raise a RuntimeError.
+    width that leaves each pooling a pixel: 15 or more with the default layout. Smaller ones
+    make torch raise a RuntimeError.
 
     Attributes:
         coarse_of: coarse class of each fine one, int64.
