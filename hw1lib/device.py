@@ -45,7 +45,6 @@ def _beyond(device: torch.device) -> bool:
 
 
 def _numbered(device: torch.device) -> torch.device:
-    """The same with a number where there can be several."""
     if device.type != "cuda" or device.index is not None:
         return device
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))

@@ -57,16 +57,16 @@ def _fill_head(lines: list[str | None], node: ast.FunctionDef) -> None:
     lines[start:end] = [filled.replace("\xa0", " "), *[None] * (len(head) - 1)]
 
 
-def source_line(function: Callable, start: str) -> str:
-    """The one line of a function's source that starts so, without its comment.
+def source_line(shown: Callable, start: str) -> str:
+    """The one line of a function's or class's source that starts so, without its comment.
 
     Raises:
         ValueError: no line does, or several do.
     """
-    lines = [line.strip() for line in inspect.getsource(function).splitlines()]
+    lines = [line.strip() for line in inspect.getsource(shown).splitlines()]
     found = [line.partition("  #")[0] for line in lines if line.startswith(start)]
     if len(found) != 1:
-        where = function.__qualname__
+        where = shown.__qualname__
         raise ValueError(f"{where}: {len(found)} lines start with {start!r}, expected one")
     return found[0]
 

@@ -9,8 +9,9 @@ import sys
 import pytest
 import torch
 from matplotlib import rc_context
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from hw1lib import report
 from hw1lib.datasets.resources import Source
 from hw1lib.submission.__main__ import main
 from hw1lib.submission.check import collect, inspection, sandbox, weights
@@ -18,8 +19,10 @@ from hw1lib.submission.check.collect import Mnist
 from hw1lib.submission.check.drawings import read_drawing
 from hw1lib.submission.check.findings import BROKEN, Finding, Report, bounded
 from hw1lib.submission.check.report import screen
+from hw1lib.submission.check.sandbox import check
 from hw1lib.submission.executed import note_executed
 from tests.fixtures import submissions as samples
+from tests.fixtures.pdfs import pdf_of
 from tests.fixtures.submissions import NAME, Sample
 
 
@@ -543,6 +546,72 @@ def test_without_mnist_the_accuracy_is_not_checked_and_that_is_said(sample, foun
     assert finding.startswith(
         f"note: {NAME}.pkl: accuracy is not checked, for want of MNIST: no way"
     )
+
+
+# What was hidden, and what is not so. ---------------------------------------------------------
+
+
+def marked(source, **metadata):
+    return lambda notebook: cell(notebook, source).metadata.update(metadata)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"tags": ["remove_cell"]}, "error: cell 11 (In [5]): is marked remove-cell, which"),
+        ({"tags": ["remove-output"]}, "error: cell 11 (In [5]): is marked remove-output,"),
+        ({"tags": ["hide-input"]}, "warning: cell 11 (In [5]): is marked hide-input, which"),
+        (
+            {"jupyter": {"source_hidden": True}},
+            "warning: cell 11 (In [5]): is marked source_hi",
+        ),
+    ],
+)
+def test_a_cell_that_is_kept_from_a_reader_is_named(sample, found, metadata, said):
+    sample.change(marked("c", **metadata))
+    (finding,) = found(sample, "hidden")
+    assert finding.startswith(said)
+
+
+def test_a_claim_that_is_not_so_in_this_run_is_a_warning(sample, found):
+    stated = report.claims([("It learns", True, "1"), ("It is fast", False, "9 s")])
+    sample.change(
+        lambda notebook: cell(notebook, "d").outputs.append(samples.displayed(stated))
+    )
+    (finding,) = found(sample, "claims")
+    assert finding.startswith(
+        "warning: cell 12 (In [6]): what the text claims is not so in this run: It is fast. Ch"
+    )
+
+
+def test_what_the_exporter_could_not_find_in_its_pdf_is_a_warning(fine, tmp_path, found):
+    sample = Sample(tmp_path)
+    shutil.copy(fine.ipynb, tmp_path)
+    note = (
+        "(Not verified) Tj 0 -12 Td (The PDF was read back: look at these places.) Tj 0 -12 Td "
+    )
+    text = f"BT /F 8 Tf 9 99 Td {note}(cell 7: text) Tj ET"
+    sample.pdf.write_bytes(pdf_of(text.encode()))
+    warning = next(text for text in found(sample, "pdf") if text.startswith("warning"))
+    assert "its exporter did not find all of the notebook in it: cell 7: text" in warning
+
+
+def test_of_another_notebook_the_steps_that_were_left_out_are_named(
+    mnist, accuracy, tmp_path, found
+):
+    sample = Sample(tmp_path)
+    cells = [new_markdown_cell("# Mine"), new_code_cell("1", execution_count=1)]
+    sample.write(new_notebook(cells=cells))
+    sample.print()
+    sample.save(samples.weights())
+    (report,) = check([sample.folder], mnist=mnist)
+    assert report.verdict == "partly"
+    assert [f.kind for f in report.findings] == ["left out", "unchecked"]
+    assert "its IDs, whether its code is the code that ran, answers" in str(report.findings[0])
+    assert report.metrics["mnist_test_accuracy_measured"] == accuracy
+    sample.change(lambda notebook: notebook.cells[1].update(execution_count=None))
+    (finding,) = found(sample, "run")
+    assert "was not run" in finding
 
 
 # Drafts. --------------------------------------------------------------------------------------

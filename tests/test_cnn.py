@@ -72,12 +72,19 @@ def test_every_recipe_stays_below_100_000_parameters(name):
 
 @pytest.mark.parametrize("expansion", [0, 2])
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (48, 80)])
-def test_network_takes_photos_of_any_size_and_both_number_types(height, width, expansion):
+def test_network_takes_photos_of_several_sizes_and_both_number_types(height, width, expansion):
     layout = model.Layout(((4,), (6, 6), (8,)), expansion=expansion, head_channels=10)
     net = model.GroceryNet(layout, COARSE_OF).eval()
     x = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
     assert net(x).shape == (2, 3)
     assert_close(net(x), net(x.float()))
+
+
+def test_network_takes_photos_from_15_pixels_on_and_torch_refuses_smaller_ones():
+    net = model.GroceryNet(recipe.DEFAULT.layout, COARSE_OF).eval()
+    assert net(torch.zeros(1, 3, 15, 15)).shape == (1, 3)
+    with pytest.raises(RuntimeError, match="too small"):
+        net(torch.zeros(1, 3, 14, 15))
 
 
 @pytest.mark.parametrize(("fast", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])

@@ -165,7 +165,7 @@ a\mathbin{R}b  =>  a class("binary", R)b
 \tbinom nk  =>  inline(binom(n, k))
 a \over b  =>  frac(a, b)
 n \choose k  =>  binom(n, k)
-a \atop b  =>  mat(delim: #none, a; b)
+a \atop b  =>  mat(delim: #none, a ; b)
 \sqrt x  =>  sqrt(x)
 \sqrt[3]{x}  =>  root(3, x)
 \sqrt{12}  =>  sqrt(12)
@@ -178,12 +178,12 @@ f'^2  =>  attach(f, t: ′ 2)
 {}_a b  =>  attach("", b: a)b
 \sum\nolimits_i  =>  attach(scripts(∑), b: i)
 \int\limits_a  =>  attach(limits(∫), b: a)
-\substack{a \\ b}  =>  mat(delim: #none, row-gap: #0.15em, script(a); script(b))
+\substack{a \\ b}  =>  mat(delim: #none, row-gap: #0.15em, script(a) ; script(b))
 \prod_{\substack{a\\b}}
-    =>  attach(∏, b: mat(delim: #none, row-gap: #0.15em, script(a); script(b)))
+    =>  attach(∏, b: mat(delim: #none, row-gap: #0.15em, script(a) ; script(b)))
 
-\begin{matrix}a&b\\c&d\end{matrix}  =>  mat(delim: #none, a, b; c, d)
-\begin{pmatrix}a\\b\end{pmatrix}  =>  mat(delim: #("(", ")"), a; b)
+\begin{matrix}a&b\\c&d\end{matrix}  =>  mat(delim: #none, a, b ; c, d)
+\begin{pmatrix}a\\b\end{pmatrix}  =>  mat(delim: #("(", ")"), a ; b)
 \begin{bmatrix}a&b\end{bmatrix}  =>  mat(delim: #("[", "]"), a, b)
 \begin{Bmatrix}a\end{Bmatrix}  =>  mat(delim: #("{", "}"), a)
 \begin{vmatrix}a\end{vmatrix}  =>  mat(delim: #("|", "|"), a)
@@ -191,7 +191,7 @@ f'^2  =>  attach(f, t: ′ 2)
 \begin{smallmatrix}a&b\end{smallmatrix}  =>  inline(mat(delim: #none, a, b))
 \begin{pmatrix*}[r]a\end{pmatrix*}  =>  mat(delim: #("(", ")"), a)
 \begin{array}{l|cr}a&b&c\\ \hline d\end{array}
-    =>  mat(delim: #none, augment: #(hline: (1, ), vline: (1, )), & a, b, c &; & d, "", "" &)
+    =>  mat(delim: #none, augment: #(hline: (1, ), vline: (1, )), & a, b, c & ; & d, "", "" &)
 \begin{array}{*{2}{c}p{1cm}}a&b&c\end{array}  =>  mat(delim: #none, a, b, & c)
 \begin{cases}a & x\\b\end{cases}  =>  cases(gap: #0.5em, & a quad && x, & b quad && "")
 \begin{dcases}a\end{dcases}  =>  cases(gap: #0.5em, & display(a))
@@ -201,7 +201,7 @@ f'^2  =>  attach(f, t: ′ 2)
 \begin{alignedat}{2}a&b&c\end{alignedat}
     =>  mat(delim: #none, row-gap: #0.6em, display(a) & ""display(b) & #h(2em)display(c))
 \begin{gathered}a\\b\end{gathered}
-    =>  mat(delim: #none, row-gap: #0.6em, display(a); display(b))
+    =>  mat(delim: #none, row-gap: #0.6em, display(a) ; display(b))
 \begin{split}a&=b\end{split}
     =>  mat(delim: #none, row-gap: #0.6em, display(a) & ""display(\=b))
 
@@ -247,3 +247,22 @@ def test_a_formula_in_tex_is_this_formula_in_typst(tex, typst):
 def test_all_of_them_can_be_printed():
     page = export(*(markdown(f"$${tex}$$") for tex, _ in PAIRS if tex[0] != "%"))
     assert len(page.pages) > 1
+
+
+@pytest.mark.parametrize(
+    "last", [r"\color{red}b", r"b\hspace{1em}", r"b\phantom{x}", r"b\fbox{x}"]
+)
+@pytest.mark.parametrize(
+    "rows",
+    [
+        r"\begin{pmatrix}a&%s\\c&d\end{pmatrix}",
+        r"x\begin{aligned}a&%s\\c&d\end{aligned}",
+        r"\substack{a%s\\c}",
+        r"{a%s \atop c}",
+    ],
+)
+def test_a_row_ends_where_it_ends_whatever_stands_last_in_it(rows, last):
+    page = export(markdown(f"$${rows % last}$$"))
+    first, second = page.find("𝑎"), page.find("𝑐")
+    assert page.find("𝑏").middle > second.top
+    assert abs(first.left - second.left) < 3 * first.height

@@ -183,12 +183,12 @@ def test_shown_source_is_the_librarys_less_all_but_the_first_line_of_docstrings(
 
 
 def test_a_line_of_source_is_found_by_its_beginning():
-    line = source_line(FullyConnectedNetwork.gradients, "derivative =")
+    line = source_line(FullyConnectedNetwork, "derivative =")
     assert line == "derivative = self._derivative(self.a1)"
 
 
 def test_a_line_of_source_is_shown_without_its_comment():
-    line = source_line(FullyConnectedNetwork.gradients, "da1 =")
+    line = source_line(FullyConnectedNetwork, "da1 =")
     assert line == "da1 = dlogits @ self.W2.T"
 
 

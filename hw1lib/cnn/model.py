@@ -93,7 +93,9 @@ class GroceryNet(nn.Module):
     """Convolution blocks, the mean over all positions, and one linear layer.
 
     Its classes are the fine ones; a coarse class has the probabilities of its fine ones, added
-    up. Takes photos as uint8 or float in 0..255, (B, 3, H, W), of any size.
+    up. Takes photos as uint8 or float in 0..255, (B, 3, H, W). They may have any height and
+    width that leaves each pooling a pixel: 15 or more with the default layout. Smaller ones
+    make torch raise a RuntimeError.
 
     Attributes:
         coarse_of: coarse class of each fine one, int64.
@@ -108,13 +110,21 @@ class GroceryNet(nn.Module):
         self.classifier = nn.Linear(channels, len(coarse_of))
 
     def embed(self, x: Tensor) -> Tensor:
-        """The last feature maps, float32, (B, C, H', W')."""
+        """The last feature maps, float32, (B, C, H', W').
+
+        Raises:
+            RuntimeError: the photos are too small for the layout's stride and poolings.
+        """
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bfloat16_is_fast(x.device)):
             return self.features(x).float()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of the fine classes, (B, fine)."""
+        """Logits of the fine classes, (B, fine).
+
+        Raises:
+            RuntimeError: the photos are too small for the layout's stride and poolings.
+        """
         return self.classifier(self.embed(x).mean((2, 3)))
 
     def coarse(self, logits: Tensor) -> Tensor:

@@ -58,8 +58,8 @@ def orthonormal_rows(matrix: Tensor) -> Tensor:
     Returns:
         float32, (M, N).
 
-    Source: Jordan et al., as above: a quintic Newton-Schulz iteration, its five steps and
-    coefficients.
+    Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024: a
+    quintic Newton-Schulz iteration, its five steps and coefficients.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthonormal_rows(matrix.T).T

@@ -21,7 +21,8 @@ class Recipe:
         layout: the network's shape.
         stored_size: side of the photos as they are kept in memory, pixels.
         sizes: side of the photos in training, pixels, with the share of the steps from which
-            on it holds: small and cheap ones first. Evaluation takes the same.
+            on it holds: small and cheap ones first. Evaluation
+            takes that of the next step.
         tta_sizes: sizes at which test-time augmentation shows a photo, its corners and its
             middle, pixels.
         num_epochs: passes over the training photos.

@@ -41,7 +41,7 @@ class GrocerySplit(NamedTuple):
     fine_labels: Tensor
 
     def to(self, device: torch.device) -> "GrocerySplit":
-        """The same on a device."""
+        """A copy on another device, or this one if it is there."""
         return GrocerySplit(*(tensor.to(device) for tensor in self))
 
 

@@ -6,6 +6,7 @@ limits on time and memory.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,28 +19,34 @@ from hw1lib.datasets.resources import RESOURCES
 from hw1lib.submission.check import answers, weights
 from hw1lib.submission.check import notebook as notebooks
 from hw1lib.submission.check.collect import LIMITS, Mnist, RefusedError, Submission, read
-from hw1lib.submission.check.findings import BROKEN, UNCHECKED, Finding, bounded
+from hw1lib.submission.check.findings import BROKEN, LEFT_OUT, UNCHECKED, Finding, bounded
 from hw1lib.submission.check.ink import unseen
 from hw1lib.submission.check.notebook import AGAIN
 from hw1lib.submission.names import IdError, submission_name
 from hw1lib.submission.pdf.compare import ADDED, missing
-from hw1lib.submission.pdf.reader import PdfError
+from hw1lib.submission.pdf.reader import PdfError, read_pdf
 from hw1lib.submission.weights import WeightsFileError, load_weights
 from hw1lib.training import NonFiniteLossError
 
 BY_HAND = "The file is damaged or hostile: look at it by hand"
 
 _SHOWN_LOSSES = 20
+#: The last page of a PDF of which the exporter could not find all that it set.
+_UNVERIFIED = re.compile(r"Not verified\s+The PDF was read back.*?places\.\s*(.*)", re.DOTALL)
 
 
 @dataclass
 class _State:
-    """What the steps have read so far; None where a file is missing or cannot be read."""
+    """What the steps have read so far; None where a file is missing or cannot be read.
+
+    `ours` is the notebook if it was made with this library.
+    """
 
     submission: Submission
     mnist: Mnist
     scratch: Path
     notebook: NotebookNode | None = None
+    ours: NotebookNode | None = None
     weights: dict[str, Tensor] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -116,23 +123,33 @@ def _notebook(state: _State) -> Iterator[Finding]:
         yield Finding("error", "files", str(error), where, AGAIN)
         return
     yield from notebooks.run_in_order(nb)
+    yield from notebooks.nothing_is_hidden(nb)
+    if not notebooks.is_ours(nb):
+        what = (
+            "the notebook was not made with hw1lib, so its IDs, whether its code is the code "
+        )
+        what += "that ran, answers, plots, question 2's rule, data and metrics were not checked"
+        yield Finding("note", LEFT_OUT, what, "", "Look at them by hand")
+        return
+    state.ours = nb
     yield from notebooks.code_is_what_ran(nb)
     yield from notebooks.ids_agree(nb, state.submission.of(".ipynb")[0].stem)
     yield from notebooks.nothing_stands_in(nb)
+    yield from notebooks.claims_hold(nb)
 
 
 def _answers(state: _State) -> Iterator[Finding]:
-    if state.notebook is not None:
-        yield from answers.answered(state.notebook)
-        yield from answers.q2_uses_tensors_alone(state.notebook)
+    if state.ours is not None:
+        yield from answers.answered(state.ours)
+        yield from answers.q2_uses_tensors_alone(state.ours)
 
 
 def _figures(state: _State) -> Iterator[Finding]:
-    if state.notebook is not None:
-        figures, found = notebooks.stated(state.notebook)
+    if state.ours is not None:
+        figures, found = notebooks.stated(state.ours)
         state.metrics |= figures
         yield from found
-        drafted = notebooks.stand_ins(state.notebook)
+        drafted = notebooks.stand_ins(state.ours)
         yield from notebooks.cnn_is_good_enough(figures, drafted)
 
 
@@ -181,10 +198,14 @@ def _pdf(state: _State) -> Iterator[Finding]:
         return
     where = state.submission.of(".pdf")[0].name
     try:
-        lost = missing(state.notebook, data)
+        reading = read_pdf(data)
     except PdfError as error:
         yield Finding("error", "pdf", str(error), where, AGAIN)
         return
+    if noted := _UNVERIFIED.search(reading.text):
+        what = f"its exporter did not find all of the notebook in it: {noted[1]}"
+        yield Finding("warning", "pdf", what, where, AGAIN)
+    lost = missing(state.notebook, reading)
     for loss in lost[:_SHOWN_LOSSES]:
         level = "warning" if loss.kind == ADDED else "error"
         yield Finding(level, "pdf", str(loss), where, AGAIN)

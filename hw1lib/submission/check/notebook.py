@@ -14,9 +14,9 @@ from hw1lib.assignment import ASKED_ACCURACY, BONUS_PARAMETERS, PLACEHOLDERS
 from hw1lib.datasets.resources import RESOURCES
 from hw1lib.report import as_shown
 from hw1lib.submission.check.findings import STAND_IN, Finding
-from hw1lib.submission.executed import changes, is_run
+from hw1lib.submission.executed import KEY, changes, is_run
 from hw1lib.submission.names import IdError, has_check_digit, submission_name
-from hw1lib.submission.pdf.cells import document_of, student_ids
+from hw1lib.submission.pdf.cells import document_of, student_ids, tags
 from hw1lib.submission.pdf.document import text_of
 
 AGAIN = "Run ./export.sh again and hand in what it makes"
@@ -129,6 +129,40 @@ def run_in_order(notebook: NotebookNode) -> Iterator[Finding]:
             what = f"printed a warning: {output.text}"
             fix = "Fix its cause, then run ./export.sh again"
             yield Finding("warning", "run", what, cell_name(number, cell), fix)
+
+
+def nothing_is_hidden(notebook: NotebookNode) -> Iterator[Finding]:
+    """No cell asks to be left out of a PDF, or to be folded away on a screen."""
+    for number, cell in enumerate(notebook.cells, 1):
+        marks = sorted(tag for tag in tags(cell) if tag.startswith(("remove-", "hide-")))
+        folded = cell.metadata.get("jupyter")
+        if isinstance(folded, dict):
+            marks += [name for name in ("source_hidden", "outputs_hidden") if folded.get(name)]
+        if marks:
+            level = "error" if marks[0].startswith("remove-") else "warning"
+            what = f"is marked {', '.join(marks)}, which keeps it from a reader"
+            fix = "Take the mark away, then run ./export.sh again"
+            yield Finding(level, "hidden", what, cell_name(number, cell), fix)
+
+
+def is_ours(notebook: NotebookNode) -> bool:
+    """Whether a notebook was made with this library: else nothing is where it is looked for."""
+    return KEY in notebook.metadata or any(
+        "ids" in tags(cell) or (cell.cell_type == "code" and "hw1lib" in cell.source)
+        for cell in notebook.cells
+    )
+
+
+def claims_hold(notebook: NotebookNode) -> Iterator[Finding]:
+    """Every sentence whose cell compared it with what was measured is true of this run."""
+    for number, cell, output in outputs(notebook):
+        carried = output.get("metadata", {}).get("hw1")
+        claims = carried.get("claims") if isinstance(carried, dict) else None
+        for claim, holds in claims.items() if isinstance(claims, dict) else ():
+            if holds is False:
+                what = f"what the text claims is not so in this run: {claim}"
+                fix = "Change the text around it, or find out why"
+                yield Finding("warning", "claims", what, cell_name(number, cell), fix)
 
 
 def code_is_what_ran(notebook: NotebookNode) -> Iterator[Finding]:

@@ -188,20 +188,23 @@ def losses(notebook: Path, pdf: Path, max_lines: int = 1000) -> list[Loss]:
 
 
 def missing(
-    nb: NotebookNode, pdf: bytes, folder: Path | None = None, max_lines: int = 1000
+    nb: NotebookNode,
+    pdf: bytes | Reading,
+    folder: Path | None = None,
+    max_lines: int = 1000,
 ) -> list[Loss]:
     """What of a notebook is not visible in a PDF, and what is only in the PDF.
 
     Args:
         nb: the notebook.
-        pdf: the bytes of the PDF.
+        pdf: its bytes, or what was read in it.
         folder: where images lie that the notebook names; without it no file is read.
         max_lines: of text that are expected; longer ones may be cut.
 
     Raises:
         PdfError: it is no PDF, or a broken or locked one.
     """
-    reading = read_pdf(pdf)
+    reading = pdf if isinstance(pdf, Reading) else read_pdf(pdf)
     document = document_of(nb, folder=folder, max_lines=max_lines)
     if document.title != reading.title:  # the notebook's first heading is in its cell then
         title = reading.title or "Notebook"

@@ -400,7 +400,7 @@ class _Parser:
     def infix(self, name: str, above: str) -> str:
         below = self.sequence()
         if name == "atop":
-            return f"mat(delim: #none, {above}; {below})"
+            return f"mat(delim: #none, {above} ; {below})"
         return INFIX[name].format(above, below)
 
     def scripted(self) -> str:
@@ -638,7 +638,7 @@ class _Parser:
         if self.peek():
             raise TexError(f"{self.peek()} has no partner")
         self.tokens = rest
-        lines = "; ".join(f"script({row})" for row in rows)
+        lines = " ; ".join(f"script({row})" for row in rows)
         return Atom(f"mat(delim: #none, row-gap: #0.15em, {lines})")
 
     def environment(self, _: str) -> Atom:
@@ -694,7 +694,7 @@ class _Parser:
         options = f"delim: {delimiters(MATRICES[name.rstrip('*')])}"
         if bars or rules:
             options += f", augment: #(hline: {sized_tuple(rules)}, vline: {sized_tuple(bars)})"
-        body = f"mat({options}, {'; '.join(lines)})"
+        body = f"mat({options}, {' ; '.join(lines)})"
         return Atom(f"inline({body})" if name == "smallmatrix" else body)
 
     def cases(self, name: str) -> Atom:
@@ -710,7 +710,7 @@ class _Parser:
             self.words()
         rows, _ = self.grid(name)
         lines = [aligned([f"display({cell})" for cell in row]) for row in rows]
-        return Atom(f"mat(delim: #none, row-gap: #0.6em, {'; '.join(lines)})")
+        return Atom(f"mat(delim: #none, row-gap: #0.6em, {' ; '.join(lines)})")
 
     # -- definitions ----------------------------------------------------------------------
 
