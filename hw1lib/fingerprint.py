@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 
@@ -85,7 +85,8 @@ class Fingerprint:
             case _:
                 yield _ADDRESS.sub("", repr(thing)).encode()
 
-    def _all_pieces(self, things: Iterable[object]) -> Iterator[bytes]:
+    def _all_pieces(self, things: Collection[object]) -> Iterator[bytes]:
+        yield str(len(things)).encode()
         for thing in things:
             yield from self._pieces(thing)
 
