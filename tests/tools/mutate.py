@@ -98,8 +98,8 @@ OTHER = {
 EQUIVALENT = {
     "@dataclass(frozen=False)": "frozen turns a slip into an error; no line writes to a field",
     "@(dataclass())": "the same",
-    "with TTFont(path, fontNumber=index, lazy=False) as font:": "read by and by or at once",
-    "def characters(path: str | Path, index: int = 1) -> frozenset[int]:": "for collections",
+    "with TTFont(path, fontNumber=0, lazy=False) as font:": "read by and by or at once",
+    "with TTFont(path, fontNumber=1, lazy=True) as font:": "of collections only",
     "if char in '\\n\\tX':": "letters were answered before",
     "if end < 1 or not text[match.end() : end].strip():": "an opening mark stands before it",
     "for name, size in zip(names, sizes, strict=False):": "three, as three names",
