@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 
 from hw1lib.cnn import results, tables
+from hw1lib.cnn.model import GroceryNet, Layout, count_parameters
 from hw1lib.cnn.trainer import Trainer
 from tests.test_cnn import TINY, photos
 
@@ -63,3 +65,55 @@ def test_the_run_at_hand_stands_beside_published_accuracies_and_the_plain_mean()
     assert found.loc["here, plain recipe", "test_accuracy"] == sum(plain) / len(plain)
     others = {o["name"]: o["test"] for o in results.committed("published")}
     assert found[~found["ours"]]["test_accuracy"].to_dict() == others
+
+
+def test_the_road_starts_at_the_reference_and_each_step_gains_on_the_one_before():
+    found = tables.road()
+    assert found["added"].iloc[0] == "reference submission"
+    assert found["test_accuracy"].iloc[0] == 0.6531
+    runs = [r for r in results.finished() if r.recipe == "full"]
+    assert found["seeds"].iloc[-1] == len(runs)
+    mean = sum(r.test_accuracy for r in runs) / len(runs)
+    assert found["test_accuracy"].iloc[-1] == pytest.approx(mean)
+    assert found["gain"].iloc[1:].tolist() == pytest.approx(
+        found["test_accuracy"].diff().iloc[1:].tolist()
+    )
+
+
+def test_layers_are_blocks_with_their_strides_shapes_and_all_parameters():
+    model = GroceryNet(Layout(((4, 6), (8, 8)), expansion=2.0), [0, 1, 1])
+    found = tables.layers(model, 32)
+    assert found["layer"].tolist() == [
+        "conv 5 x 5 to 4, stride 2",
+        "conv 3 x 3 to 6; max-pool 2 x 2",
+        "conv 1 x 1 to 12; conv 3 x 3 depthwise; conv 1 x 1 to 8",
+        "conv 1 x 1 to 16; conv 3 x 3 depthwise; conv 1 x 1 to 8",
+        "ReLU",
+        "mean over all positions, linear",
+    ]
+    assert found["shape"].tolist()[:2] == [(4, 16, 16), (6, 8, 8)]
+    assert found["shape"].iloc[-1] == (3,)
+    assert found["adds_its_input"].tolist() == ["", "", "", "yes", "", ""]
+    assert found["parameters"].sum() == count_parameters(model)
+
+
+def test_settings_hold_every_setting_once():
+    found = tables.settings(TINY)
+    names = [*found["setting"], *found["further_setting"]]
+    values = [*found["its_value"]]
+    assert {"num epochs", "batch size", "stages", "rotation"} <= set(names)
+    assert str(TINY.layout.stages) in [*found["value"], *values]
+    named = [name for name in names if name]
+    assert len(named) == len(set(named))
+
+
+def test_schedule_has_both_optimizers_rates_and_the_size_of_the_photos():
+    recipe = replace(TINY, num_epochs=10, sizes=((0.0, 8), (0.5, 16)), lr=0.1, muon_lr=0.4)
+    training = pd.DataFrame({"epoch": [1, 1, 5, 6, 10], "lr": [0.1, 0.1, 0.05, 0.02, 0.0]})
+    found = tables.schedule(training, recipe)
+    adamw, muon = (found[found["optimizer"] == name] for name in ("AdamW", "Muon"))
+    assert adamw["epoch"].tolist() == [1, 5, 6, 10]
+    assert adamw["size"].tolist() == [8, 8, 16, 16]
+    assert muon["lr"].tolist() == pytest.approx([0.4, 0.2, 0.08, 0.0])
+    alone = tables.schedule(training, replace(recipe, muon_lr=None))
+    assert alone["optimizer"].unique().tolist() == ["AdamW"]

@@ -5,9 +5,11 @@ from dataclasses import asdict
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hw1lib.cnn import results
+from hw1lib.cnn.model import GroceryNet, count_parameters
+from hw1lib.cnn.recipe import Recipe
 from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets.grocery import Grocery
 
@@ -132,3 +134,123 @@ def against_others(recipe: str, parameters: int, test_accuracy: float) -> pd.Dat
     )
     both = pd.concat([others.assign(ours=False), ours.assign(ours=True)], ignore_index=True)
     return both[["name", "parameters", "test_accuracy", "ours"]]
+
+
+def road() -> pd.DataFrame:
+    """How test accuracy rose from the reference submission to the best recipe here.
+
+    Returns:
+        A row a step, from committed results: added (what is new in it), parameters, seeds (how
+        many), test_accuracy (their mean), spread (their standard deviation; nan for one), gain
+        (over the step before; nan for the first).
+    """
+    start = pd.DataFrame(results.committed("published")).set_index("name").iloc[0]
+    start = start.to_dict() | {"added": start.name, "seeds": 1, "test_accuracy": start["test"]}
+    runs = results.frame(results.finished())
+    rungs = {
+        "a plain CNN trained as here, one view a photo": ("plain", "test_accuracy_plain"),
+        "test-time augmentation": ("plain", "test_accuracy"),
+        "inverted residuals, as many parameters": ("default", "test_accuracy"),
+        "twice the epochs, on larger photos": ("full", "test_accuracy"),
+    }
+    rows = [start]
+    for added, (recipe, metric) in rungs.items():
+        chosen = runs[runs["recipe"] == recipe]
+        rows.append(
+            {
+                "added": added,
+                "parameters": chosen["parameters"].iloc[0],
+                "seeds": len(chosen),
+                "test_accuracy": chosen[metric].mean(),
+                "spread": chosen[metric].std(),
+            }
+        )
+    columns = ["added", "parameters", "seeds", "test_accuracy", "spread"]
+    found = pd.DataFrame(rows)[columns]
+    return found.assign(gain=found["test_accuracy"].diff())
+
+
+@torch.inference_mode()
+def layers(model: GroceryNet, size: int) -> pd.DataFrame:
+    """The layers of the network in the order in which a photo passes through them.
+
+    Args:
+        model: not changed.
+        size: side of the photo, pixels.
+
+    Returns:
+        A row a block, and one for the head: layer, shape (of the output), adds_its_input,
+        parameters.
+    """
+    x = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
+    rows = []
+    model.eval()
+    for block in model.features:
+        x = block(x)
+        rows.append(
+            {
+                "layer": _described(block),
+                "shape": tuple(x.shape[1:]),
+                "adds_its_input": "yes" if getattr(block, "residual", False) else "",
+                "parameters": count_parameters(block),
+            }
+        )
+    logits = model.classifier(x.mean((2, 3)))
+    head = {"layer": "mean over all positions, linear", "shape": tuple(logits.shape[1:])}
+    rows.append(head | {"adds_its_input": "", "parameters": count_parameters(model.classifier)})
+    return pd.DataFrame(rows)
+
+
+def _described(block: nn.Module) -> str:
+    """Convolutions and pooling of a block, with their windows and strides."""
+    parts = []
+    for part in block.modules():
+        match part:
+            case nn.Conv2d():
+                stride = f", stride {part.stride[0]}" if part.stride[0] > 1 else ""
+                kind = "depthwise" if part.groups > 1 else f"to {part.out_channels}"
+                parts.append(
+                    f"conv {part.kernel_size[0]} x {part.kernel_size[1]} {kind}{stride}"
+                )
+            case nn.MaxPool2d():
+                parts.append(f"max-pool {part.kernel_size} x {part.kernel_size}")
+    return "; ".join(parts) or type(block).__name__
+
+
+def settings(recipe: Recipe) -> pd.DataFrame:
+    """Every setting of a recipe, the layout's and the augmentation's too, in two columns.
+
+    Returns:
+        setting, value, further_setting, its_value; all as text.
+    """
+    values = asdict(recipe)
+    values |= values.pop("layout") | values.pop("augmentation")
+    names = [name.replace("_", " ") for name in values]
+    texts = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in values.values()]
+    half = -(-len(names) // 2)
+    columns = (names[:half], texts[:half], names[half:], texts[half:])
+    heads = ("setting", "value", "further_setting", "its_value")
+    return pd.DataFrame({h: pd.Series(c) for h, c in zip(heads, columns, strict=True)}).fillna(
+        ""
+    )
+
+
+def schedule(training: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """The learning rates and the photos' size in the course of a training.
+
+    Args:
+        training: `History.frame()` of the training.
+        recipe: its recipe.
+
+    Returns:
+        epoch, optimizer ("AdamW", "Muon"), lr, size (side of the photos, pixels).
+    """
+    epochs = training.drop_duplicates("epoch")[["epoch", "lr"]]
+    starts = {start * recipe.num_epochs: size for start, size in recipe.sizes}
+    epochs["size"] = [
+        next(size for start, size in reversed(starts.items()) if start < epoch)
+        for epoch in epochs["epoch"]
+    ]
+    rates = {"AdamW": 1.0} | ({"Muon": recipe.muon_lr / recipe.lr} if recipe.muon_lr else {})
+    parts = [epochs.assign(optimizer=name, lr=epochs["lr"] * r) for name, r in rates.items()]
+    return pd.concat(parts, ignore_index=True)
