@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hw1lib.cnn import results, tables
-from hw1lib.cnn.model import GroceryNet, Layout, count_parameters
+from hw1lib.cnn.model import MEAN, STD, GroceryNet, Layout, count_parameters
 from hw1lib.cnn.trainer import Trainer
 from tests.test_cnn import TINY, photos
 
@@ -54,30 +54,31 @@ def test_mistakes_are_in_shares_of_the_true_class_the_most_frequent_first():
 def test_surest_mistakes_are_one_for_each_pair_of_classes():
     probabilities = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.3, 0.7], [0.05, 0.95]])
     labels = torch.tensor([0, 1, 1, 0, 1])
-    assert tables.surest_mistakes(probabilities.log(), labels, 5).tolist() == [2, 3]
-    assert tables.surest_mistakes(probabilities.log(), labels, 1).tolist() == [2]
+    found = tables.surest_mistakes(probabilities.log(), labels, ["plum", "kiwi"], 5)
+    assert found.index.tolist() == [2, 3]
+    assert found["caption"].tolist() == [
+        "kiwi\ntaken for plum, 80%",
+        "plum\ntaken for kiwi, 70%",
+    ]
+    one = tables.surest_mistakes(probabilities.log(), labels, ["plum", "kiwi"], 1)
+    assert one.index.tolist() == [2]
 
 
-def test_the_run_at_hand_stands_beside_published_accuracies_and_the_plain_mean():
-    found = tables.against_others("full", 123, 0.5).set_index("name")
-    assert found.loc["here, full recipe"].tolist() == [123, 0.5, True]
-    plain = [r.test_accuracy for r in results.finished() if r.recipe == "plain"]
-    assert found.loc["here, plain recipe", "test_accuracy"] == sum(plain) / len(plain)
+def test_standings_hold_published_accuracies_committed_means_and_the_run_at_hand():
+    found = tables.standings("full", 123, 0.5)
+    assert found["test_accuracy"].is_monotonic_increasing
+    by_name = found.set_index("name")
+    assert by_name.loc["this run, full recipe", ["parameters", "test_accuracy"]].tolist() == [
+        *(123, 0.5),
+    ]
     others = {o["name"]: o["test"] for o in results.committed("published")}
-    assert found[~found["ours"]]["test_accuracy"].to_dict() == others
-
-
-def test_the_road_starts_at_the_reference_and_each_step_gains_on_the_one_before():
-    found = tables.road()
-    assert found["added"].iloc[0] == "reference submission"
-    assert found["test_accuracy"].iloc[0] == 0.6531
-    runs = [r for r in results.finished() if r.recipe == "full"]
-    assert found["seeds"].iloc[-1] == len(runs)
-    mean = sum(r.test_accuracy for r in runs) / len(runs)
-    assert found["test_accuracy"].iloc[-1] == pytest.approx(mean)
-    assert found["gain"].iloc[1:].tolist() == pytest.approx(
-        found["test_accuracy"].diff().iloc[1:].tolist()
-    )
+    published = by_name[by_name["by"] == "published"]
+    assert published["test_accuracy"].to_dict() == others
+    full = [r.test_accuracy for r in results.finished() if r.recipe == "full"]
+    last = by_name.loc["+ twice the epochs, larger photos"]
+    assert last["seeds"] == len(full)
+    assert last["test_accuracy"] == pytest.approx(sum(full) / len(full))
+    assert last["spread"] == pytest.approx(torch.tensor(full).std().item(), rel=1e-3)
 
 
 def test_layers_are_blocks_with_their_strides_shapes_and_all_parameters():
@@ -117,3 +118,43 @@ def test_schedule_has_both_optimizers_rates_and_the_size_of_the_photos():
     assert muon["lr"].tolist() == pytest.approx([0.4, 0.2, 0.08, 0.0])
     alone = tables.schedule(training, replace(recipe, muon_lr=None))
     assert alone["optimizer"].unique().tolist() == ["AdamW"]
+
+
+def test_colours_are_those_of_the_training_photos_beside_the_constants():
+    data = photos()
+    found = tables.colours(data).set_index("colour")
+    red = data.train.images[:, 0].float() / 255
+    assert found.loc["red", ["mean", "standard_deviation"]].tolist() == pytest.approx(
+        [red.mean().item(), red.std().item()], rel=1e-4
+    )
+    assert found["subtracted"].tolist() == pytest.approx([*MEAN])
+    assert found["divided_by"].tolist() == pytest.approx([*STD])
+
+
+def test_training_photos_of_a_class_stand_before_test_photos_of_it():
+    data = photos()
+    coarse = data.test.labels[0].item()
+    shown = tables.side_by_side(data, coarse, columns=2)
+    splits = [data.train, data.test]
+    own = [split.images[split.labels == coarse] for split in splits]
+    counts = [min(2, len(images)) for images in own]
+    assert len(shown) == sum(counts)
+    assert torch.equal(shown[0], own[0][0])
+    assert torch.equal(shown[counts[0]], own[1][0])
+    assert torch.equal(shown[-1], own[1][-1]) or counts[1] == 1
+
+
+def test_means_of_the_ablation_are_over_its_runs_and_the_unchanged_recipe_comes_first():
+    found = tables.ablation_means()
+    assert found.index[0] == "plain"
+    runs = [run for run in results.committed("ablation") if run["variant"] == "no CutMix"]
+    for column, judge in {"held_out": "held_out", "validation": "val"}.items():
+        mean = sum(run[judge]["accuracy"] for run in runs) / len(runs)
+        assert found.loc["no CutMix", column] == pytest.approx(mean)
+
+
+def test_times_are_in_shares_of_the_first():
+    found = tables.times_to_reference()
+    assert found["times_as_long"].iloc[0] == 1
+    ratio = found["seconds"].iloc[1] / found["seconds"].iloc[0]
+    assert found["times_as_long"].iloc[1] == ratio

@@ -189,3 +189,12 @@ def test_another_seed_draws_other_weights():
     first, _ = trained(lr=0.0)
     other, _ = trained(lr=0.0, seed=7)
     assert not torch.equal(first.W1, other.W1)
+
+
+def test_seeds_are_trained_as_part_a_is_each_from_its_own():
+    X, y = data()
+    judged = Batches(X, y, 12)
+    found = experiments.seeds((7, 8), X, y, judged)
+    for seed, accuracy in zip((7, 8), found, strict=True):
+        network, _ = trained(seed=seed, num_epochs=16)
+        assert evaluate(network, judged).accuracy == accuracy
