@@ -219,19 +219,27 @@ def train_with(
 
 
 def seeds(
-    others: Iterable[int], X: Tensor, y: Tensor, judged: Iterable[tuple[Tensor, Tensor]]
-) -> list[float]:
-    """Accuracies that the training of part a ends with from other seeds.
+    others: Iterable[int],
+    X: Tensor,
+    y: Tensor,
+    splits: dict[str, Iterable[tuple[Tensor, Tensor]]],
+    *,
+    folder: Path | None = None,
+) -> list[History]:
+    """The training of part a from other seeds.
 
     Args:
         others: the seeds.
         X: images to train on, (N, 784).
         y: their labels, int64, (N,).
-        judged: (x, y) pairs to evaluate on.
+        splits: name -> batches to evaluate on after each epoch.
+        folder: where trainings are kept, such as `trained_folder()`; None keeps nothing.
     """
-    changes = [Changes(seed=seed, num_epochs=NUM_EPOCHS) for seed in others]
-    trained = (train_with(change, X, y, {"judged": judged}, name="") for change in changes)
-    return [history.final("judged").accuracy for _, history in trained]
+    changes = {f"seed {seed}": Changes(seed=seed, num_epochs=NUM_EPOCHS) for seed in others}
+    return [
+        train_with(change, X, y, splits, name=name, folder=folder)[1]
+        for name, change in changes.items()
+    ]
 
 
 def ladder(
@@ -239,26 +247,41 @@ def ladder(
     X: Tensor,
     y: Tensor,
     splits: dict[str, Iterable[tuple[Tensor, Tensor]]],
-) -> tuple[pd.DataFrame, FullyConnectedNetwork]:
+    *,
+    folder: Path | None = None,
+) -> tuple[list[History], FullyConnectedNetwork]:
     """Train again and again, each time with one change more than before.
 
     Args:
         steps: name -> fields of `Changes` that this step adds to those before it.
         X: images to train on, (N, 784).
         y: their labels, int64, (N,).
-        splits: "train" and "validation" -> batches to evaluate on.
+        splits: name -> batches to evaluate on after each epoch.
+        folder: where trainings are kept, such as `trained_folder()`; None keeps nothing.
 
     Returns:
-        Indexed by added, the step's name: train_accuracy, validation_accuracy, gap (their
-        difference), gain (of validation accuracy over the step before; nan for the first).
-        Then the network of the last step.
+        The history of each step, under its name, and the network of the last one.
     """
     changes, histories = Changes(), []
     for name, change in steps.items():
         changes = replace(changes, **change)
-        network, history = train_with(changes, X, y, splits, name=name)
-        histories.append(history.frame())
-    found = ends(pd.concat(histories, ignore_index=True), split="validation")
+        network, history = train_with(changes, X, y, splits, name=name, folder=folder)
+        histories.append(history)
+    return histories, network
+
+
+def gains(histories: Iterable[History]) -> pd.DataFrame:
+    """What each step of a ladder reached and gained.
+
+    Args:
+        histories: as `ladder` returns them, of the splits "train" and "validation".
+
+    Returns:
+        Indexed by added, the step's name: train_accuracy, validation_accuracy, gap (their
+        difference), gain (of validation accuracy over the step before; nan for the first).
+    """
+    frames = [history.frame() for history in histories]
+    found = ends(pd.concat(frames, ignore_index=True), split="validation")
     found["gain"] = found["validation_accuracy"].diff()
     columns = ["train_accuracy", "validation_accuracy", "gap", "gain"]
-    return found[columns].rename_axis("added"), network
+    return found[columns].rename_axis("added")

@@ -174,7 +174,8 @@ def test_a_ladder_adds_one_change_at_a_time_and_gives_its_last_network():
     X, y = data()
     splits = {"train": Batches(X, y, 12), "validation": Batches(X[:6], y[:6], 6)}
     steps = {"start": {"num_epochs": 2}, "faster": {"lr": 1.0}, "scaled": {"scaled": True}}
-    found, network = experiments.ladder(steps, X, y, splits)
+    histories, network = experiments.ladder(steps, X, y, splits)
+    found = experiments.gains(histories)
     assert found.index.tolist() == list(steps)
     assert found.index.name == "added"
     last, _ = trained(lr=1.0, scaled=True)
@@ -193,8 +194,9 @@ def test_another_seed_draws_other_weights():
 
 def test_seeds_are_trained_as_part_a_is_each_from_its_own():
     X, y = data()
-    judged = Batches(X, y, 12)
-    found = experiments.seeds((7, 8), X, y, judged)
-    for seed, accuracy in zip((7, 8), found, strict=True):
+    splits = {"test": Batches(X, y, 12)}
+    found = experiments.seeds((7, 8), X, y, splits)
+    assert [history.name for history in found] == ["seed 7", "seed 8"]
+    for seed, history in zip((7, 8), found, strict=True):
         network, _ = trained(seed=seed, num_epochs=16)
-        assert evaluate(network, judged).accuracy == accuracy
+        assert evaluate(network, splits["test"]) == history.final("test")
