@@ -102,11 +102,11 @@ def test_shown_source_is_the_source_as_it_is_now(code):
         assert outputs(cell, "text/markdown") == [report.show_source(*objects).data]
 
 
-def test_lines_of_gradients_that_the_derivation_quotes_are_in_its_source(cells):
-    (text,) = [c.source for c in cells if "| line of `gradients` |" in c.source]
+def test_lines_that_the_derivation_quotes_are_in_the_source_of_the_network(cells):
+    (text,) = [c.source for c in cells if "| line of the class |" in c.source]
     quoted = re.findall(r"\| `(.+)` \|$", text, re.MULTILINE)
     assert len(quoted) == 8
-    source = inspect.getsource(network.FullyConnectedNetwork.gradients)
+    source = inspect.getsource(network.FullyConnectedNetwork)
     lines = [line.partition("  #")[0].strip() for line in source.splitlines()]
     assert [line for line in quoted if line not in lines] == []
 
