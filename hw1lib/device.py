@@ -4,12 +4,8 @@ import os
 
 import torch
 
-#: What HW1_DEVICE may name, best first, and whether this machine has it.
-_AVAILABLE = {
-    "cuda": torch.cuda.is_available,
-    "mps": torch.backends.mps.is_available,
-    "cpu": lambda: True,
-}
+#: What HW1_DEVICE may name, best first, and what says whether this machine has it.
+_KINDS = {"cuda": torch.cuda, "mps": torch.backends.mps, "cpu": torch.cpu}
 
 
 def chosen() -> torch.device:
@@ -22,14 +18,14 @@ def chosen() -> torch.device:
     """
     asked = os.environ.get("HW1_DEVICE")
     if not asked:
-        kind = next(kind for kind, available in _AVAILABLE.items() if available())
+        kind = next(kind for kind, backend in _KINDS.items() if backend.is_available())
         return _numbered(torch.device(kind))
     try:
         device = torch.device(asked)
-        available = _AVAILABLE[device.type]()
+        available = _KINDS[device.type].is_available()
     except (RuntimeError, KeyError):
         raise ValueError(
-            f"HW1_DEVICE is {asked!r}; there are {', '.join(_AVAILABLE)}, and cuda:1 for the "
+            f"HW1_DEVICE is {asked!r}; there are {', '.join(_KINDS)}, and cuda:1 for the "
             "second GPU"
         ) from None
     if not available or (device.type == "cuda" and _beyond(device)):

@@ -3,8 +3,8 @@
 Tensors only, as the question asks; pandas holds what was measured.
 """
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,7 @@ from hw1lib.assignment import (
     HIDDEN_SIZE,
     INPUT_SIZE,
     LEARNING_RATE,
+    NUM_EPOCHS,
     OUTPUT_SIZE,
     SEED,
 )
@@ -26,11 +27,11 @@ from hw1lib.losses import one_hot
 from hw1lib.network import FullyConnectedNetwork
 from hw1lib.training import Batches, evaluate, one_thread_without_autograd, set_seed
 
-SATURATED = 0.01  # a sigmoid whose derivative is less passes next to no gradient
+SATURATED = 0.01  # below this derivative a sigmoid passes hardly any gradient
 
 
 def ends(runs: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
-    """What each run reached, and where the loss on a split was least.
+    """What each run reached, and where its loss on a split was lowest.
 
     Args:
         runs: as `History.frame` returns them, of the splits "train" and `split`.
@@ -52,90 +53,99 @@ def ends(runs: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
     return wide.loc[runs["run"].unique(), [*columns, f"lowest_{split}_loss", "in_epoch"]]
 
 
-def first_epoch(
-    network: FullyConnectedNetwork,
+def first_epochs(
+    networks: Mapping[str, FullyConnectedNetwork],
     batches: Iterable[tuple[Tensor, Tensor]],
     judged: Iterable[tuple[Tensor, Tensor]],
-    steps: Collection[int],
+    distances: Collection[float],
 ) -> pd.DataFrame:
-    """Train one epoch, and evaluate the network on its way.
+    """Train each network for one epoch, and evaluate it on its way.
 
     Args:
-        network: trained in place.
+        networks: run's name -> network, trained in place.
         batches: (x, y) pairs to train on.
         judged: (x, y) pairs to evaluate on.
-        steps: after how many steps.
+        distances: values of learning rate times steps at which to evaluate too, besides
+            the steps 1, 2, 4 ... and some between these.
 
     Returns:
-        lr, step, loss, accuracy, count.
+        run, lr, step, loss, accuracy, count.
     """
+    usual = {round(2 ** (k / 5)) for k in range(80)}
     rows = []
     with one_thread_without_autograd():
-        for step, batch in enumerate(batches, start=1):
-            network.train_batch(*batch)
-            if step in steps:
-                metrics = evaluate(network, judged)
-                rows.append({"lr": network.lr, "step": step, **asdict(metrics)})
+        for run, network in networks.items():
+            steps = usual | {max(1, round(distance / network.lr)) for distance in distances}
+            for step, batch in enumerate(batches, start=1):
+                network.train_batch(*batch)
+                if step in steps:
+                    metrics = asdict(evaluate(network, judged))
+                    rows.append({"run": run, "lr": network.lr, "step": step, **metrics})
     return pd.DataFrame(rows)
 
 
-def milestones(points: pd.DataFrame, share: float, ways: Iterable[float]) -> pd.DataFrame:
-    """How fast each run gets on, by steps and by learning rate times steps.
+def milestones(points: pd.DataFrame, share: float, distances: Iterable[float]) -> pd.DataFrame:
+    """How fast each run learns, by steps and by learning rate times steps.
 
     Args:
         points: run, lr, step, loss, accuracy, in rising order of steps.
         share: an accuracy.
-        ways: values of learning rate times steps.
+        distances: values of learning rate times steps.
 
     Returns:
         Indexed by run: steps to the share (nan where it is not reached), the accuracy at each
-        of the ways (nan beyond the run's end), the highest loss.
+        of the distances (nan beyond the run's end), the highest loss.
     """
     reached = points[points["accuracy"] >= share].groupby("run")["step"].min()
     runs = points.groupby("run", sort=False)
     found = pd.DataFrame({f"steps_to_{share:.0%}": reached}, index=list(runs.groups))
-    for way in ways:
-        wanted = (way / points["lr"]).round().clip(lower=1)
+    for distance in distances:
+        wanted = (distance / points["lr"]).round().clip(lower=1)
         there = points[points["step"] == wanted].set_index("run")["accuracy"]
-        found[f"accuracy at rate x steps = {way:,.0f}"] = there
+        found[f"accuracy at rate x steps = {distance:,.0f}"] = there
     return found.assign(highest_loss=runs["loss"].max()).rename_axis("run")
 
 
-def saturation(network: FullyConnectedNetwork, x: Tensor, labels: Tensor) -> dict[str, float]:
-    """How much of a network of sigmoids is flat, and how long its gradients are.
+def saturation(
+    networks: Mapping[str, FullyConnectedNetwork], x: Tensor, labels: Tensor
+) -> pd.DataFrame:
+    """How much of networks of sigmoids is flat, and how long their gradients are.
 
     Args:
-        network: not changed.
+        networks: name -> network, not changed.
         x: (B, D).
         labels: int64, (B,).
 
     Returns:
-        saturated_outputs: share of the hidden outputs whose derivative is below SATURATED;
-        dead_units: units of which over 99 % of the outputs are; gradient_of_W1 and of_W2:
-        Euclidean norms.
+        Indexed by network: saturated_outputs, the share of the hidden outputs whose derivative
+        is below SATURATED; dead_units, the number of units of which over 99 % of the outputs
+        are; gradient_of_W1 and gradient_of_W2, Euclidean norms.
     """
-    targets = one_hot(labels, network.W2.shape[1], network.W2.dtype)
-    gradients = network.gradients(x, targets, network.forward(x))
-    flat = (d_sigmoid(network.a1) < SATURATED).float()
-    return {
-        "saturated_outputs": flat.mean().item(),
-        "dead_units": (flat.mean(0) > 0.99).sum().item(),
-        "gradient_of_W1": gradients["W1"].norm().item(),
-        "gradient_of_W2": gradients["W2"].norm().item(),
-    }
+    rows = {}
+    for name, network in networks.items():
+        targets = one_hot(labels, network.W2.shape[1], network.W2.dtype)
+        gradients = network.gradients(x, targets, network.forward(x))
+        flat = (d_sigmoid(network.a1) < SATURATED).float()
+        rows[name] = {
+            "saturated_outputs": flat.mean().item(),
+            "dead_units": (flat.mean(0) > 0.99).sum().item(),
+            "gradient_of_W1": gradients["W1"].norm().item(),
+            "gradient_of_W2": gradients["W2"].norm().item(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
 class Shifted:
-    """Batches of MNIST, each moved as a whole by up to a pixel, in a direction drawn at random.
+    """Batches of MNIST, each moved as a whole by up to a pixel in a random direction.
 
-    What leaves at one edge comes back at the other; MNIST's edges are empty.
+    What leaves the image at one edge enters at the other; MNIST's edges are empty.
     """
 
     def __init__(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         self.batches = batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same (x, y) pairs, of which each x is moved."""
+        """Pairs (x, y) of the batches, with x moved."""
         for x, labels in self.batches:
             move = torch.randint(-1, 2, (2,)).tolist()
             yield x.view(-1, 28, 28).roll(move, (1, 2)).flatten(1), labels
@@ -143,15 +153,16 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Changes:
-    """What is done otherwise than in part a.
+    """How a training differs from that of part a.
 
     Attributes:
         lr: learning rate.
         scaled: divide each initial weight matrix by the root of its number of inputs.
         shuffle: draw a new order of the images for each epoch.
-        decay: let the rate fall to 0 along a line, epoch by epoch.
-        shift: move the images by up to a pixel.
+        decay: lower the rate linearly to 0, epoch by epoch.
+        shift: move each batch of images by up to a pixel.
         num_epochs: passes over the images.
+        seed: of the weights, and of all that is drawn in training.
     """
 
     lr: float = LEARNING_RATE
@@ -160,6 +171,7 @@ class Changes:
     decay: bool = False
     shift: bool = False
     num_epochs: int = 8
+    seed: int = SEED
 
 
 def train_with(
@@ -171,10 +183,10 @@ def train_with(
     name: str,
     folder: Path | None = None,
 ) -> tuple[FullyConnectedNetwork, History]:
-    """Draw the network of part a from its seed and train it, with some changes.
+    """Draw the network of part a and train it, with some changes.
 
     Args:
-        changes: what to do otherwise.
+        changes: what differs.
         X: images to train on, (N, 784).
         y: their labels, int64, (N,).
         splits: name -> batches to evaluate on after each epoch.
@@ -184,7 +196,7 @@ def train_with(
     Returns:
         The trained network, and its history.
     """
-    set_seed(SEED)
+    set_seed(changes.seed)
     sizes = INPUT_SIZE, OUTPUT_SIZE, HIDDEN_SIZE
     network = FullyConnectedNetwork(*sizes, sigmoid, changes.lr, device=X.device)
     if changes.scaled:
@@ -204,3 +216,72 @@ def train_with(
             on_record=[lower_the_rate] if changes.decay else [],
         )
     return network, history
+
+
+def seeds(
+    others: Iterable[int],
+    X: Tensor,
+    y: Tensor,
+    splits: dict[str, Iterable[tuple[Tensor, Tensor]]],
+    *,
+    folder: Path | None = None,
+) -> list[History]:
+    """The training of part a from other seeds.
+
+    Args:
+        others: the seeds.
+        X: images to train on, (N, 784).
+        y: their labels, int64, (N,).
+        splits: name -> batches to evaluate on after each epoch.
+        folder: where trainings are kept, such as `trained_folder()`; None keeps nothing.
+    """
+    changes = {f"seed {seed}": Changes(seed=seed, num_epochs=NUM_EPOCHS) for seed in others}
+    return [
+        train_with(change, X, y, splits, name=name, folder=folder)[1]
+        for name, change in changes.items()
+    ]
+
+
+def ladder(
+    steps: Mapping[str, Mapping[str, object]],
+    X: Tensor,
+    y: Tensor,
+    splits: dict[str, Iterable[tuple[Tensor, Tensor]]],
+    *,
+    folder: Path | None = None,
+) -> tuple[list[History], FullyConnectedNetwork]:
+    """Train again and again, each time with one change more than before.
+
+    Args:
+        steps: name -> fields of `Changes` that this step adds to those before it.
+        X: images to train on, (N, 784).
+        y: their labels, int64, (N,).
+        splits: name -> batches to evaluate on after each epoch.
+        folder: where trainings are kept, such as `trained_folder()`; None keeps nothing.
+
+    Returns:
+        The history of each step, under its name, and the network of the last one.
+    """
+    changes, histories = Changes(), []
+    for name, change in steps.items():
+        changes = replace(changes, **change)
+        network, history = train_with(changes, X, y, splits, name=name, folder=folder)
+        histories.append(history)
+    return histories, network
+
+
+def gains(histories: Iterable[History]) -> pd.DataFrame:
+    """What each step of a ladder reached and gained.
+
+    Args:
+        histories: as `ladder` returns them, of the splits "train" and "validation".
+
+    Returns:
+        Indexed by added, the step's name: train_accuracy, validation_accuracy, gap (their
+        difference), gain (of validation accuracy over the step before; nan for the first).
+    """
+    frames = [history.frame() for history in histories]
+    found = ends(pd.concat(frames, ignore_index=True), split="validation")
+    found["gain"] = found["validation_accuracy"].diff()
+    columns = ["train_accuracy", "validation_accuracy", "gap", "gain"]
+    return found[columns].rename_axis("added")

@@ -113,7 +113,7 @@ def activations(
 
 def jacobians(panels: Mapping[str, Tensor], *, title: str) -> Figure:
     """Jacobians (N, N) as heat maps on one scale, with their values written in."""
-    figure, axes = _panels(1, len(panels), title, height=2.7)
+    figure, axes = _panels(1, len(panels), title, height=3.0)
     limit = max(J.abs().max().item() for J in panels.values())
     for axis, (name, J) in zip(axes, panels.items(), strict=True):
         _written(axis, J, limit)
@@ -145,6 +145,7 @@ def photo_grid(
     columns: int,
     title: str,
     heat: Sequence[Tensor] = (),
+    size: float = 1.2,
 ) -> Figure:
     """Photos in rows, a caption above each.
 
@@ -153,12 +154,13 @@ def photo_grid(
         captions: one a photo; lines too long for its column are wrapped.
         columns: photos a row.
         title: of the figure.
-        heat: maps in [0, 1] of the photos' extent, in any resolution; a line goes around what
-            is above one half.
+        heat: maps in [0, 1] of the photos' extent, in any resolution; what is below one half
+            is dimmed, and a line parts it from the rest.
+        size: greatest width of a photo, inches; its height is at most half as much again.
     """
     rows = -(-len(photos) // columns)
     tallest = max(photo.shape[-2] / photo.shape[-1] for photo in photos)
-    size = min(WIDTH / columns, 1.2, 1.7 / tallest)
+    size = min(WIDTH / columns, size, 1.42 * size / tallest)
     figure, axes = _panels(rows, columns, title, height=rows * (size * tallest + 0.2) + 0.3)
     for axis in axes:
         axis.set_axis_off()
@@ -168,9 +170,9 @@ def photo_grid(
         axis.set_title("\n".join(lines), fontsize=SMALL)
     for axis, photo, weights in zip(axes, photos, heat, strict=False):
         if weights.min() < 0.5 < weights.max():
-            corners = (0, photo.shape[-1] - 1, 0, photo.shape[-2] - 1)
-            for colour, width in (("black", 2.5), ("white", 1.2)):  # seen on dark and bright
-                axis.contour(weights, [0.5], extent=corners, colors=colour, linewidths=width)
+            place = {"extent": (0, photo.shape[-1] - 1, 0, photo.shape[-2] - 1)}
+            axis.contourf(weights, [weights.min() - 1, 0.5], colors="black", alpha=0.5, **place)
+            axis.contour(weights, [0.5], colors="white", linewidths=1.2, **place)
     return figure
 
 
@@ -217,47 +219,53 @@ def reliability(confidence: Tensor, accuracy: Tensor, count: Tensor, *, title: s
     return figure
 
 
-def shares(values: pd.Series, *, title: str) -> Figure:
-    """A bar a name in the index, from the least to the greatest share, in three columns."""
-    values = values.sort_values(kind="stable")
-    rows = -(-len(values) // 3)
-    figure, axes = _panels(1, 3, title, height=0.15 * rows + 0.6)
-    for first, axis in enumerate(axes):
-        part = values[first * rows : (first + 1) * rows]
-        bars = axis.barh(part.index, part)
-        axis.bar_label(bars, fmt="{:.0%}", padding=2, fontsize=SMALL)
-        axis.tick_params(labelsize=SMALL)
-        axis.set(xlim=(0, 1.2), xticks=[])
-        axis.invert_yaxis()
-        axis.grid(visible=False)
+def standings(models: pd.DataFrame, *, title: str) -> Figure:
+    """Test accuracies, a row each, with own results filled and linked, others' hollow.
+
+    Args:
+        models: name, parameters, test_accuracy, spread (nan if unknown), by ("published",
+            "here" or "this run"), the least accurate first.
+        title: of the figure.
+    """
+    figure, (axis,) = _panels(1, 1, title, height=0.19 * len(models) + 0.75)
+    looks = {"published": ("o", "none"), "here": ("s", "C0"), "this run": ("D", "C1")}
+    rows = pd.Series(range(len(models)), index=models.index)
+    here = models["by"] == "here"
+    axis.plot(models["test_accuracy"][here], rows[here], color="C0", linewidth=1)
+    for row, model in zip(rows, models.to_dict("records"), strict=True):
+        marker, colour = looks[model["by"]]
+        accuracy, spread, count = (
+            model[key] for key in ("test_accuracy", "spread", "parameters")
+        )
+        axis.plot(accuracy, row, marker, color=colour, markeredgecolor="0.2", markersize=5.5)
+        text = f"{accuracy:.1%}" if spread != spread else f"{accuracy:.1%} ± {spread:.1%}"
+        size = "" if count != count else f", {count:,.0f} parameters"
+        place = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
+        axis.annotate(text + size, (accuracy, row), fontsize=SMALL, **place)
+    low, high = models["test_accuracy"].min(), models["test_accuracy"].max()
+    axis.set(xlim=(low - 0.02, high + 0.9 * (high - low)), xlabel="test accuracy")
+    axis.set_yticks(rows, models["name"], fontsize=SMALL)
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 
 
-def trade_off(models: pd.DataFrame, *, y: str, title: str) -> Figure:
-    """Accuracy against number of parameters, each model named beside its mark.
+def schedule(rates: pd.DataFrame, *, title: str) -> Figure:
+    """Learning rates against epochs, each named at its peak, above the photos' sizes.
 
     Args:
-        models: name, parameters, the accuracy as a share of 1, and whether it is ours.
-        y: the column of the accuracy, and the label of its axis.
+        rates: epoch, optimizer, lr, size (pixels), at some epochs.
         title: of the figure.
     """
-    figure, (axis,) = _panels(1, 1, title, height=2.3)
-    marks = {"hue": "ours", "style": "ours", "markers": {True: "D", False: "o"}, "s": 45}
-    sns.scatterplot(models, x="parameters", y=y, legend=False, ax=axis, **marks)
-    middle = (models["parameters"].min() * models["parameters"].max()) ** 0.5
-    for model in models.to_dict("records"):
-        right = model["parameters"] <= middle
-        axis.annotate(
-            model["name"],
-            (model["parameters"], model[y]),
-            (6 if right else -6, -2),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            fontsize=SMALL,
-        )
-    axis.set(xscale="log")
-    axis.margins(x=0.1, y=0.12)
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    figure, (axis,) = _panels(1, 1, title, height=1.6)
+    for (name, rate), dashes in zip(rates.groupby("optimizer"), cycle(("--", "-"))):
+        axis.plot(rate["epoch"], rate["lr"], dashes, marker=".")
+        peak = rate.loc[rate["lr"].idxmax()]
+        axis.annotate(name, (peak["epoch"], peak["lr"]), (4, 3), textcoords="offset points")
+    for size, part in rates.groupby("size"):
+        axis.axvline(part["epoch"].min(), color="0.6", linewidth=1, linestyle=":")
+        label = {"textcoords": "offset points", "fontsize": SMALL, "color": "0.3"}
+        axis.annotate(f"{size} pixels", (part["epoch"].min(), 0), (3, 4), **label)
+    axis.set(xlabel="epoch", ylabel="learning rate", ylim=(0, 1.2 * rates["lr"].max()))
     return figure
 
 
@@ -282,24 +290,23 @@ def variants(runs: pd.DataFrame, *, title: str) -> Figure:
 
 
 def prediction(
-    photo: Tensor,
-    names: Sequence[str],
-    probabilities: Sequence[float],
-    *,
-    title: str,
-    stand_in: bool = False,
+    photo: Tensor, probabilities: pd.Series, *, title: str, stand_in: bool = False
 ) -> Figure:
     """A photo (3, H, W) beside the probabilities of its most probable classes.
 
-    Bars of a stand-in's predictions are grey and hatched, lest they look like answers.
+    Args:
+        photo: in [0, 1].
+        probabilities: class -> probability, the most probable first.
+        title: of the figure.
+        stand_in: draw the bars grey and hatched, so that they do not look like answers.
     """
-    figure, axes = _panels(1, 2, title, height=1.6, width_ratios=(1, 2))
+    figure, axes = _panels(1, 2, title, height=1.55, width_ratios=(1, 2))
     _show(axes[0], photo)
     axes[0].set_axis_off()
     look = {"color": "0.85", "hatch": "///", "edgecolor": "0.5"} if stand_in else {}
-    bars = axes[1].barh(names, probabilities, **look)
+    bars = axes[1].barh(probabilities.index, probabilities, **look)
     axes[1].bar_label(bars, fmt="{:.1%}", padding=2)
-    axes[1].set(xlabel="probability", xlim=(0, 1.25 * max(probabilities)), xticks=[])
+    axes[1].set(xlabel="probability", xlim=(0, 1.25 * probabilities.max()), xticks=[])
     axes[1].invert_yaxis()
     axes[1].grid(visible=False)
     return figure
@@ -386,7 +393,9 @@ def _lines(axis: Axes, frame: pd.DataFrame, *, x: str, y: str, legend: bool) -> 
         legend="full" if legend else False,
         ax=axis,
     )
-    if legend:  # beside the panel, where it covers no curve
+    if legend and len(runs) == 1:
+        sns.move_legend(axis, "lower right", title=None)
+    elif legend:  # beside the panel, where it covers no curve
         sns.move_legend(axis, "upper left", bbox_to_anchor=(1.0, 1.0), title=None)
 
 

@@ -1,10 +1,11 @@
 """What a notebook cell shows besides figures: source code, tables, claims that are checked."""
 
 import ast
+import fnmatch
 import inspect
 import platform
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.metadata import version
 from textwrap import dedent, fill
@@ -57,20 +58,6 @@ def _fill_head(lines: list[str | None], node: ast.FunctionDef) -> None:
     lines[start:end] = [filled.replace("\xa0", " "), *[None] * (len(head) - 1)]
 
 
-def source_line(shown: Callable, start: str) -> str:
-    """The one line of a function's or class's source that starts so, without its comment.
-
-    Raises:
-        ValueError: no line does, or several do.
-    """
-    lines = [line.strip() for line in inspect.getsource(shown).splitlines()]
-    found = [line.partition("  #")[0] for line in lines if line.startswith(start)]
-    if len(found) != 1:
-        where = shown.__qualname__
-        raise ValueError(f"{where}: {len(found)} lines start with {start!r}, expected one")
-    return found[0]
-
-
 class Stated:
     """An output that programs can read too: its metadata carries what its text shows."""
 
@@ -105,6 +92,17 @@ def as_shown(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.2%}"
 
 
+def listed(values: Iterable[float], form: str = "{:.1%}") -> str:
+    """Numbers in one format, with commas between them."""
+    return ", ".join(form.format(value) for value in values)
+
+
+def matrix(values: Tensor) -> str:
+    """A matrix (M, N) as LaTeX, to two decimals."""
+    rows = (" & ".join(f"{value:.2f}" for value in row) for row in values.tolist())
+    return r"\begin{bmatrix}" + r" \\ ".join(rows) + r"\end{bmatrix}"
+
+
 def titled(title: str, *sources: Source) -> str:
     """A title that says STAND-IN if one of the sources it rests on is one."""
     return f"STAND-IN · {title}" if any(s.stand_in for s in sources) else title
@@ -121,21 +119,27 @@ def table(
 
     Args:
         frame: one line a row; an index without a name is left out, and underscores of column
-            names become spaces. Text is shown as it is, never as markup; nan is left blank.
-        formats: one for all numbers, or column -> format, as in "{:.1%}"; columns without
-            one are shown as they are.
+            names become spaces. Text is shown as it is, never as markup; nan is left blank;
+            tuples become sizes, as in "3 x 224 x 224".
+        formats: one for all numbers, or pattern of column names -> format, as in
+            {"*accuracy": "{:.1%}"}; the first pattern that fits counts. Other columns are
+            shown as they are.
         title: the caption.
         red: whether to print a row in red, one value a row.
     """
     if shown := [name for name in frame.index.names if name is not None]:
         frame = frame.reset_index(shown)
+    patterns = {"*": formats} if isinstance(formats, str) else formats or {}
+    numbers = {
+        column.replace("_", " "): form
+        for pattern, form in reversed(patterns.items())
+        for column in fnmatch.filter(frame.select_dtypes("number"), pattern)
+    }
     frame = frame.reset_index(drop=True).rename(columns=lambda name: name.replace("_", " "))
-    if isinstance(formats, str):
-        formats = dict.fromkeys(frame.select_dtypes("number"), formats)
-    formats = {name.replace("_", " "): how for name, how in (formats or {}).items()}
+    frame = frame.map(lambda v: " x ".join(map(str, v)) if isinstance(v, tuple) else v)
     name = f"{zlib.crc32((title + frame.to_csv()).encode()):08x}"  # no rule for another table
     styler = Styler(frame, uuid=name, cell_ids=False, caption=escape(title))
-    styler.format(formats, na_rep="", escape="html").format_index(escape="html", axis=1)
+    styler.format(numbers, na_rep="", escape="html").format_index(escape="html", axis=1)
     if red is not None:
         rows = frame.index[red.to_numpy(bool)]
         styler.map(lambda _: f"color: {RED}", subset=pd.IndexSlice[rows, :])
@@ -143,12 +147,12 @@ def table(
 
 
 def claims(stated: Iterable[tuple[str, bool, str]], *sources: Source) -> Stated:
-    """What the text around says of this run, ticked where it is so.
+    """The claims that the text above makes about this run, ticked where they hold.
 
     Args:
-        stated: each claim as the text makes it, whether it holds, and the measured value that
-            decides.
-        sources: what the values rest on; of a stand-in nothing is claimed.
+        stated: each claim in the words of the text, whether it holds, and the measured value
+            that decides.
+        sources: the data that the values rest on; with a stand-in no claim is checked.
 
     Returns:
         A table for the last line of a cell: ticks, in red what does not hold, and "not
@@ -158,7 +162,9 @@ def claims(stated: Iterable[tuple[str, bool, str]], *sources: Source) -> Stated:
     verdicts = {True: "✓", False: "✗ not so"}
     drawn = any(source.stand_in for source in sources)
     rows["holds"] = rows["holds"].astype(bool)
-    shown = rows.assign(holds="not checked" if drawn else rows["holds"].map(verdicts))
+    shown = rows.assign(holds=rows["holds"].map(verdicts))
+    if drawn:  # a measured value would look like an answer
+        shown = rows.assign(holds="not checked", measured="")
     failed = ~rows["holds"] & (not drawn)
     html = table(shown, title=titled("What the text claims", *sources), red=failed).data
     holds = [None] * len(rows) if drawn else rows["holds"].tolist()

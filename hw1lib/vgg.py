@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.models import VGG16_Weights, vgg16
 from torchvision.transforms.v2 import functional as T
 
-from hw1lib.datasets.vgg16 import first_filters
+from hw1lib.datasets.table import first_filters
 
 RESIZE, CROP = 256, 224  # pixels
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

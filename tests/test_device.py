@@ -11,8 +11,8 @@ def machine(monkeypatch):
     """Pretend there are such devices."""
 
     def having(*kinds, gpus=2):
-        known = {kind: (lambda kind=kind: kind in kinds) for kind in ("cuda", "mps", "cpu")}
-        monkeypatch.setattr(device, "_AVAILABLE", known)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in kinds)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in kinds)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.delenv("HW1_DEVICE", raising=False)
         monkeypatch.delenv("LOCAL_RANK", raising=False)

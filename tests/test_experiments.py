@@ -83,21 +83,26 @@ def data():
     return torch.rand(12, 784), torch.randint(0, 10, (12,))
 
 
-def test_first_epoch_trains_and_evaluates_after_the_steps_asked_for():
+def test_first_epochs_train_and_evaluate_each_network_on_its_way():
     X, y = data()
-    networks = [FullyConnectedNetwork(784, 10, 4, sigmoid, 0.5) for _ in range(2)]
-    networks[1].load_weights(networks[0].weights())
+    networks = [FullyConnectedNetwork(784, 10, 4, sigmoid, 0.5) for _ in range(3)]
+    for other in networks[1:]:
+        other.load_weights(networks[0].weights())
+    networks[1].lr = 0.1
     judged = Batches(X, y, 12)
-    found = experiments.first_epoch(networks[0], Batches(X, y, 4), judged, {1, 3})
-    assert found["step"].tolist() == [1, 3]
-    assert found["lr"].tolist() == [0.5, 0.5]
-    for batch in Batches(X, y, 4):
-        networks[1].train_batch(*batch)
-    end = evaluate(networks[1], judged)
-    assert found.loc[1, ["loss", "accuracy", "count"]].tolist() == [
-        *(end.loss, end.accuracy, end.count),
+    found = experiments.first_epochs(
+        {"fast": networks[0], "slow": networks[1]}, Batches(X, y, 1), judged, [0.5 * 10]
+    )
+    fast, slow = (found[found["run"] == run] for run in ("fast", "slow"))
+    assert fast["step"].tolist() == [*range(1, 13)]
+    assert slow["step"].tolist() == [*range(1, 10), 11, 12], "10 is at distance 1"
+    assert set(fast["lr"]) == {0.5}
+    for batch in [*Batches(X, y, 1)][:2]:
+        networks[2].train_batch(*batch)
+    second = evaluate(networks[2], judged)
+    assert fast.iloc[1][["loss", "accuracy", "count"]].tolist() == [
+        *(second.loss, second.accuracy, second.count),
     ]
-    assert found.loc[0, "loss"] != end.loss
 
 
 def test_saturation_counts_flat_outputs_and_dead_units_and_leaves_the_network_alone():
@@ -109,7 +114,9 @@ def test_saturation_counts_flat_outputs_and_dead_units_and_leaves_the_network_al
     X[:, 0] = 0.0
     X[:3, 0] = 1.0  # the first unit is flat for 3 of 12 images
     before = {name: weight.clone() for name, weight in network.weights().items()}
-    found = experiments.saturation(network, X, y)
+    frame = experiments.saturation({"one": network}, X, y)
+    assert frame.index.tolist() == ["one"]
+    found = frame.loc["one"]
     assert found["saturated_outputs"] == pytest.approx((12 + 3) / 48)
     assert found["dead_units"] == 1
     targets = torch.nn.functional.one_hot(y, 10).float()
@@ -161,3 +168,35 @@ def test_rate_falls_to_0_along_a_line():
     network, history = trained(decay=True, lr=0.8, num_epochs=4)
     assert [record.lr for record in history.records] == pytest.approx([0.8, 0.6, 0.4, 0.2])
     assert network.lr == 0
+
+
+def test_a_ladder_adds_one_change_at_a_time_and_gives_its_last_network():
+    X, y = data()
+    splits = {"train": Batches(X, y, 12), "validation": Batches(X[:6], y[:6], 6)}
+    steps = {"start": {"num_epochs": 2}, "faster": {"lr": 1.0}, "scaled": {"scaled": True}}
+    histories, network = experiments.ladder(steps, X, y, splits)
+    found = experiments.gains(histories)
+    assert found.index.tolist() == list(steps)
+    assert found.index.name == "added"
+    last, _ = trained(lr=1.0, scaled=True)
+    assert torch.equal(network.W1, last.W1)
+    end = evaluate(last, splits["validation"])
+    assert found["validation_accuracy"].iloc[-1] == end.accuracy
+    gains = found["validation_accuracy"].diff()
+    assert found["gain"].iloc[1:].tolist() == gains.iloc[1:].tolist()
+
+
+def test_another_seed_draws_other_weights():
+    first, _ = trained(lr=0.0)
+    other, _ = trained(lr=0.0, seed=7)
+    assert not torch.equal(first.W1, other.W1)
+
+
+def test_seeds_are_trained_as_part_a_is_each_from_its_own():
+    X, y = data()
+    splits = {"test": Batches(X, y, 12)}
+    found = experiments.seeds((7, 8), X, y, splits)
+    assert [history.name for history in found] == ["seed 7", "seed 8"]
+    for seed, history in zip((7, 8), found, strict=True):
+        network, _ = trained(seed=seed, num_epochs=16)
+        assert evaluate(network, splits["test"]) == history.final("test")

@@ -465,6 +465,16 @@ def test_hebrew_and_arabic_are_set_from_right_to_left():
     assert "U+" not in page.text
 
 
+def test_a_hebrew_table_of_markdown_stands_right_and_runs_from_right_to_left():
+    page = export(markdown("| שם | ציון |\n|---|---|\n| דנה | 95 |"))
+    name, mark, right = page.glyph("ש"), page.find("95"), page.width() - 23 * 72 / 25.4
+    assert mark.right < name.left
+    assert name.right > right - 20
+    html = "<table><tr><th>שם</th><th>ציון</th></tr><tr><td>דנה</td><td>95</td></tr></table>"
+    shown = export(code("df", rich(text_html=html)))  # as a browser shows it
+    assert shown.glyph("ש").right < shown.find("95").left
+
+
 def test_box_drawing_and_symbols_have_glyphs():
     page = export(code("t", stream("┌─┐│└┘█░ ✓ → ∑ λ é ё")), markdown("┌─┐ ✓ → ∑ λ"))
     assert "U+" not in page.text

@@ -264,15 +264,33 @@ async def ask_server(root: Path, address: str):
         ServerApp.clear_instance()
 
 
-def test_a_figure_stays_on_the_page_of_its_short_code():
-    for lines in range(40, 64, 6):
+@pytest.mark.parametrize("printed", [[], [stream("as printed\n" * 2)]])
+def test_a_figure_stays_on_the_page_of_its_code_and_of_what_that_printed(printed):
+    for lines in range(36, 60, 6):
         plot = rich(png=base64_of(picture(500, 300)))
-        cells = code("\n".join(["x"] * lines)), code("first\n" * 6 + "plot()", plot)
-        page = export(*cells)
+        more = code("first\n" * 15 + "plot()", *printed, plot)
+        page = export(code("\n".join(["x"] * lines)), more)
         (where,) = [
             i for i, p in enumerate(page.document) if any(o.type == 3 for o in p.get_objects())
         ]
-        assert "plot()" in page.pages[where]
+        assert page.pages[where].count("first") == 15
+        assert page.pages[where].count("as printed") == 2 * len(printed)
+
+
+def test_prose_between_outputs_has_space_of_its_own():
+    page = export(code("x", stream("above")), markdown("prose"), code("y", stream("below")))
+    above, prose, below = (page.find(word) for word in ("above", "prose", "y"))
+    assert above.bottom - prose.top > 5
+    assert prose.bottom - below.top > 5
+
+
+def test_a_file_name_without_spaces_as_title_breaks_at_its_underscores():
+    page = printed(notebook(markdown("text")), metadata={"name": "a_very_long_name_" * 6 + "z"})
+    title = [glyph for glyph in page.glyphs if glyph.char == "v" and glyph.page == 0]
+    assert len({round(glyph.bottom) for glyph in title}) > 1
+    assert page.find("z").right < page.width()
+    ends = [line for line in page.pages[0].splitlines() if line.startswith("a_very")]
+    assert all(line.rstrip()[-1] in "_z" for line in ends)
 
 
 def test_what_stands_for_a_formula_on_its_own_line_is_in_the_middle():

@@ -4,8 +4,10 @@ import base64
 import io
 import itertools
 import types
+from pathlib import Path
 
 import pytest
+from fontTools import ttLib
 from ipython_pygments_lexers import IPythonLexer
 from PIL import Image
 from pygments.token import Token as Kind
@@ -26,7 +28,16 @@ from hw1lib.submission.pdf.document import (
 )
 from hw1lib.submission.pdf.images import ImageError, Images
 from hw1lib.submission.pdf.markdown import Math, Page
-from tests.fixtures.notebooks import SVG, code, notebook, picture, rich, stream
+from tests.fixtures.notebooks import (
+    SVG,
+    code,
+    export,
+    notebook,
+    picture,
+    rich,
+    stream,
+)
+from tests.fixtures.notebooks import markdown as markdown_cell
 
 # Markdown. -----------------------------------------------------------------------------------
 
@@ -611,6 +622,53 @@ def test_ids_are_the_constants_of_the_first_list_in_the_cell_that_is_tagged(sour
 @pytest.mark.parametrize("name", glyphs.COVERAGE)
 def test_a_bundled_font_is_there_and_its_characters_are_known(name):
     assert ord("a") in glyphs.characters(glyphs.font_folder() / name)
+
+
+def test_of_a_family_of_fonts_the_regular_and_the_bold_file_are_taken(tmp_path):
+    names = [
+        "Ab-Black",
+        "Ab-Bold",
+        "Ab-BoldItalic",
+        "Ab-Regular",
+        "Zz Sans Light",
+        "Cd",
+        "Cd Bold",
+    ]
+    (tmp_path / "deep").mkdir()
+    for name in names:
+        (tmp_path / "deep" / f"{name}.ttf").touch()
+    (tmp_path / "readme.txt").touch()
+    families = glyphs.by_family(glyphs.font_files([str(tmp_path), "/no/such/folder"]))
+    taken = [[Path(file).stem for file in family] for family in families]
+    assert taken == [["Zz Sans Light"], ["Ab-Regular", "Ab-Bold"], ["Cd", "Cd Bold"]]
+
+
+@pytest.fixture
+def own_font(tmp_path, monkeypatch):
+    """A font with a letter that no bundled one has, as the only one of the machine."""
+    source = ttLib.TTFont(glyphs.font_folder() / "DejaVuSans.ttf")
+    for table in source["cmap"].tables:
+        if ord("a") in table.cmap:
+            table.cmap[ord("漢")] = table.cmap[ord("a")]
+    (tmp_path / "fonts").mkdir()
+    source.save(tmp_path / "fonts" / "Own.ttf")
+    monkeypatch.setattr(glyphs, "FOLDERS", [str(tmp_path / "fonts")])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    glyphs.system_fonts.cache_clear()
+    yield tmp_path / "fonts" / "Own.ttf"
+    glyphs.system_fonts.cache_clear()
+
+
+def test_a_font_of_the_machine_is_read_once_and_taken_where_the_bundled_ones_end(
+    own_font, monkeypatch
+):
+    page = export(markdown_cell("one 漢"))
+    assert page.shows("one 漢")
+    assert not page.notes
+    assert glyphs.system_fonts() == {ord("漢"): (str(own_font),)}
+    glyphs.system_fonts.cache_clear()
+    monkeypatch.setattr(glyphs, "characters", None)  # what was read is in the cache
+    assert glyphs.system_fonts() == {ord("漢"): (str(own_font),)}
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,15 @@ def test_text_that_only_the_pdf_has_is_named(cells):
     assert "text that the notebook does not have: #ffeeaa" in str(found[0])
 
 
+def test_the_day_of_export_below_a_title_with_a_picture_is_not_called_added():
+    source = f"<img src='data:image/png;base64,{base64_of(picture(50, 50))}'>"
+    title = markdown(f"# {source} The title\n\nwords")
+    assert not export(title).notes
+    named = notebook(title, authors=[{"name": "A. Student"}])
+    document = document_of(named)
+    assert compare(document, read_pdf(compiled(document))) == []
+
+
 def test_the_day_of_export_and_the_page_of_what_is_not_verified_are_not_called_added(tmp_path):
     nb = notebook(markdown("fine"), markdown(f"$ {'x' * 300} $"))
     nbformat.write(nb, tmp_path / "n.ipynb")

@@ -71,10 +71,19 @@ POINTS_OF_A_RUN = pd.DataFrame(
 )
 MODELS = pd.DataFrame(
     {
-        "name": ["small", "here"],
-        "parameters": [9, 900],
-        "acc": [0.8, 0.5],
-        "ours": [False, True],
+        "name": ["reference", "ours", "theirs", "ours, longer"],
+        "parameters": [98_533, 95_129, float("nan"), 95_129],
+        "test_accuracy": [0.65, 0.8, 0.85, 0.9],
+        "spread": [float("nan"), 0.004, float("nan"), 0.002],
+        "by": ["published", "here", "published", "here"],
+    }
+)
+RATES = pd.DataFrame(
+    {
+        "optimizer": ["AdamW"] * 3 + ["Muon"] * 3,
+        "epoch": [1, 2, 3] * 2,
+        "lr": [0.1, 0.2, 0.0, 0.4, 0.8, 0.0],
+        "size": [64, 96, 96] * 2,
     }
 )
 ABLATION = pd.DataFrame(
@@ -88,15 +97,17 @@ FIGURES = {
     "curves": lambda t: plots.curves(run(), ("train", "test"), title=t, kept=2),
     "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
     "variants": lambda t: plots.variants(ABLATION, title=t),
-    "trade_off": lambda t: plots.trade_off(MODELS, y="acc", title=t),
-    "shares": lambda t: plots.shares(pd.Series({"x": 0.5, "y": 1.0, "z": 0.0}), title=t),
+    "standings": lambda t: plots.standings(MODELS, title=t),
+    "schedule": lambda t: plots.schedule(RATES, title=t),
     "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
     "descents": lambda t: plots.descents(POINTS_OF_A_RUN, title=t),
     "jacobians": lambda t: plots.jacobians({"a": torch.eye(3)}, title=t),
     "hidden_outputs": lambda t: plots.hidden_outputs({"a": torch.rand(9)}, title=t),
     "photo_grid": lambda t: plots.photo_grid([torch.rand(3, 5, 5)], ["x"], columns=2, title=t),
     "confusions": lambda t: plots.confusions(torch.ones(9, 9), list("abcdefghi"), title=t),
-    "prediction": lambda t: plots.prediction(torch.rand(3, 5, 5), ["x"], [0.5], title=t),
+    "prediction": lambda t: plots.prediction(
+        torch.rand(3, 5, 5), pd.Series({"x": 0.5}), title=t
+    ),
     "filters": lambda t: plots.filters(torch.randn(3, 3, 3, 3), title=t),
     "responses": lambda t: plots.responses(torch.rand(3, 5, 5), torch.randn(3, 5, 5), title=t),
 }
@@ -348,36 +359,43 @@ def test_variants_are_rows_and_the_line_is_the_mean_of_the_first():
     assert [axis.get_xlabel() for axis in (left, right)] == ["loss, held out", "loss, val"]
 
 
-def test_models_stand_at_their_parameters_and_accuracy_under_their_names():
-    (axis,) = plots.trade_off(MODELS, y="acc", title="t").axes
-    (marks,) = axis.collections
-    assert marks.get_offsets().tolist() == [[9, 0.8], [900, 0.5]]
-    assert {text.get_text(): text.xy for text in axis.texts} == {
-        "small": (9, 0.8),
-        "here": (900, 0.5),
-    }
-    ours, others = (marks.get_facecolors()[number].tolist() for number in (1, 0))
-    assert ours != others
-    assert (axis.get_xlabel(), axis.get_ylabel()) == ("parameters", "acc")
-    assert axis.get_xscale() == "log"
-    assert [text.get_ha() for text in axis.texts] == ["left", "right"], "it leaves the frame"
+def test_standings_link_own_results_and_leave_others_hollow_each_with_its_numbers():
+    (axis,) = plots.standings(MODELS, title="t").axes
+    link, *marks = axis.lines
+    assert link.get_xydata().tolist() == [[0.8, 1], [0.9, 3]]
+    assert [mark.get_xydata().tolist() for mark in marks] == [
+        *([[0.65, 0]], [[0.8, 1]], [[0.85, 2]], [[0.9, 3]]),
+    ]
+    hollow = [mark.get_markerfacecolor() == "none" for mark in marks]
+    assert hollow == [True, False, True, False]
+    assert [text.get_text() for text in axis.texts] == [
+        "65.0%, 98,533 parameters",
+        "80.0% ± 0.4%, 95,129 parameters",
+        "85.0%",
+        "90.0% ± 0.2%, 95,129 parameters",
+    ]
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == [*MODELS["name"]]
+    assert axis.get_xlabel() == "test accuracy"
 
 
-def test_shares_go_from_the_least_to_the_greatest_each_beside_its_name():
-    values = pd.Series({"half": 0.5, "all": 1.0, "none": 0.0, "most": 0.75})
-    figure = plots.shares(values, title="t")
-    found = {name: share for axis in figure.axes for name, share in bars(axis).items()}
-    assert found == values.to_dict()
-    assert list(found) == ["none", "half", "most", "all"]
-    written = [text.get_text() for axis in figure.axes for text in axis.texts]
-    assert written == ["0%", "50%", "75%", "100%"]
-    assert all(axis.yaxis_inverted() for axis in figure.axes)
+def test_schedule_draws_each_rate_under_its_name_and_says_where_photos_grow():
+    (axis,) = plots.schedule(RATES, title="t").axes
+    adamw, muon = axis.lines[:2]
+    assert [*adamw.get_ydata()] == [0.1, 0.2, 0.0]
+    assert [*muon.get_ydata()] == [0.4, 0.8, 0.0]
+    assert adamw.get_linestyle() != muon.get_linestyle(), "told apart in grey print"
+    places = {text.get_text(): text.xy for text in axis.texts}
+    assert places["AdamW"] == (2, 0.2)
+    assert places["Muon"] == (2, 0.8)
+    assert places["64 pixels"][0] == 1
+    assert places["96 pixels"][0] == 2
 
 
 @pytest.mark.parametrize("stand_in", [False, True])
 def test_prediction_shows_each_class_with_its_probability_the_first_on_top(stand_in):
     photo = torch.rand(3, 5, 5)
-    figure = plots.prediction(photo, ["pug", "owl"], [0.5, 0.125], title="t", stand_in=stand_in)
+    probabilities = pd.Series({"pug": 0.5, "owl": 0.125})
+    figure = plots.prediction(photo, probabilities, title="t", stand_in=stand_in)
     left, right = figure.axes
     assert torch.equal(picture(left).permute(2, 0, 1), photo)
     assert bars(right) == {"pug": 0.5, "owl": 0.125}
@@ -388,7 +406,7 @@ def test_prediction_shows_each_class_with_its_probability_the_first_on_top(stand
     assert (len(set(colour)) == 1) == stand_in, "only a stand-in's bars are grey"
 
 
-def test_line_goes_around_the_hot_part_of_each_photo_whatever_the_resolution_of_the_heat():
+def test_hot_part_of_each_photo_is_left_bright_whatever_the_resolution_of_the_heat():
     heat = torch.zeros(10, 10)
     heat[6:9, 1:4] = 1.0  # lower left
     photos = [torch.rand(3, 40, 40)] * 2
@@ -396,11 +414,15 @@ def test_line_goes_around_the_hot_part_of_each_photo_whatever_the_resolution_of_
         photos, ["a", "b"], columns=2, title="t", heat=[heat, torch.zeros(10, 10)]
     ).axes
     assert not cold.collections
-    for line in hot.collections:
-        corners = torch.tensor(line.get_paths()[0].vertices)
-        (x0, y0), (x1, y1) = corners.amin(0).tolist(), corners.amax(0).tolist()
-        assert 1 < x0 < 4 < 13 < x1 < 17
-        assert 21 < y0 < 26 < 34 < y1 < 38
+    dimmed, line = hot.collections
+    corners = torch.tensor(line.get_paths()[0].vertices)
+    (x0, y0), (x1, y1) = corners.amin(0).tolist(), corners.amax(0).tolist()
+    assert 1 < x0 < 4 < 13 < x1 < 17
+    assert 21 < y0 < 26 < 34 < y1 < 38
+    outside, hole = (torch.tensor(p) for p in dimmed.get_paths()[0].to_polygons())
+    assert outside.amin(0).tolist() + outside.amax(0).tolist() == [0, 0, 39, 39]
+    assert hole.amin(0).tolist() == pytest.approx([x0, y0]), "the hot part stays bright"
+    assert hole.amax(0).tolist() == pytest.approx([x1, y1])
 
 
 def test_a_figure_is_shown_as_pixels_too_for_readers_that_trust_no_drawing():

@@ -1,5 +1,6 @@
 """Publishing as a set, tried with kills between any two lines and on poor file systems."""
 
+import ctypes
 import os
 import resource
 import subprocess
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from hw1lib.submission import publish as module
 from hw1lib.submission.publish import publish, recover
 from tests.fixtures.disks import on_small_disk
 
@@ -55,12 +55,8 @@ def test_a_link_to_a_folder_elsewhere_stays_a_link(folder, tmp_path):
 
 @pytest.fixture
 def no_exchange(monkeypatch):
-    """A file system like NFS or exFAT, as far as exchanging two names goes."""
-
-    def refuse(one, other):
-        raise OSError(22, "Invalid argument")
-
-    monkeypatch.setattr(module, "_swap", refuse)
+    """A C library that cannot exchange two names, as NFS and exFAT cannot."""
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
 
 
 @pytest.mark.usefixtures("no_exchange")
@@ -133,7 +129,7 @@ def test_a_full_disk_leaves_everything_as_it_was(folder):
 # looks at what a next run would find, and make of it. Lines of Python's own library count
 # where asked.
 KILLS = """\
-import os, signal, sys
+import ctypes, os, signal, sys
 from pathlib import Path
 from hw1lib.submission import publish as module
 
@@ -143,9 +139,7 @@ names = ("HW1_1.ipynb", "HW1_1.pdf", "HW1_1.pkl")
 own = {"HW1_2.pdf": b"of another pair", "earlier/HW1_1.pdf": b"kept by hand"}
 
 if not exchange:
-    def refuse(one, other):
-        raise OSError(22, "Invalid argument")
-    module._swap = refuse
+    ctypes.CDLL = lambda *_, **__: object()
 
 def new_set(number):
     return {name: f"{number} of {name}".encode() * 500 for name in names}

@@ -110,7 +110,7 @@ def test_command_under_torchrun_reports_and_writes_once(tmp_path):
 def test_shares_are_neighbours_in_whole_pairs_and_cover_the_batch_once(
     monkeypatch, count, size
 ):
-    monkeypatch.setattr(ranks, "_several", lambda: True)
+    monkeypatch.setattr(ranks.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(ranks.distributed, "get_world_size", lambda: size)
     covered = []
     for rank in range(size):

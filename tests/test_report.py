@@ -18,7 +18,6 @@ from hw1lib.activations import sigmoid, tanh
 from hw1lib.cnn.model import GroceryNet
 from hw1lib.datasets.resources import Source
 from hw1lib.network import FullyConnectedNetwork
-from hw1lib.report import source_line
 from hw1lib.training import Batches, fit
 
 
@@ -61,8 +60,26 @@ def test_table_formats_columns_names_them_in_words_and_leaves_nan_blank():
     frame = pd.DataFrame({"test_accuracy": [0.5, float("nan")], "n": [1000, 2]})
     shown, _ = cells_of(report.table(frame, {"test_accuracy": "{:.1%}"}, title="t").data)
     assert shown == [["test accuracy", "n"], ["50.0%", "1000"], ["", "2"]]
+    patterns = {"*accuracy": "{:.0%}", "*": "{:,}"}
+    shown, _ = cells_of(report.table(frame, patterns, title="t").data)
+    assert shown[1:] == [["50%", "1,000"], ["", "2"]], "the first pattern that fits counts"
     shown, _ = cells_of(report.table(frame, "{:,.1f}", title="t").data)
     assert shown[1:] == [["0.5", "1,000.0"], ["", "2.0"]]
+
+
+def test_table_shows_tuples_as_sizes():
+    frame = pd.DataFrame({"shape": [(3, 224, 224)]})
+    assert cells_of(report.table(frame, title="t").data)[0] == [["shape"], ["3 x 224 x 224"]]
+
+
+def test_numbers_are_listed_in_one_format():
+    assert report.listed([0.5, 0.25]) == "50.0%, 25.0%"
+    assert report.listed([3, 4], "{:.0f}-fold") == "3-fold, 4-fold"
+
+
+def test_a_matrix_is_set_row_by_row():
+    set_ = report.matrix(torch.tensor([[1.0, -0.5], [0.0, 2.0]]))
+    assert set_ == r"\begin{bmatrix}1.00 & -0.50 \\ 0.00 & 2.00\end{bmatrix}"
 
 
 def test_table_shows_an_index_if_it_has_a_name():
@@ -100,7 +117,7 @@ def test_claims_are_ticked_and_those_that_fail_are_red():
 def test_on_stand_ins_no_claim_is_checked():
     data, metadata = DisplayFormatter().format(report.claims(CLAIMS, REAL, FAKE))
     rows, red = cells_of(data["text/html"])
-    assert [row[1] for row in rows[1:]] == ["not checked"] * 2
+    assert [row[1:] for row in rows[1:]] == [["not checked", ""]] * 2
     assert red == []
     assert "STAND-IN · What the text claims" in data["text/html"]
     assert set(metadata["hw1"]["claims"].values()) == {None}
@@ -180,22 +197,6 @@ def test_shown_source_is_the_librarys_less_all_but_the_first_line_of_docstrings(
     assert max(map(len, brief.splitlines())) <= 96
     assert "Source: HW1.ipynb" not in brief
     assert ast.get_docstring(ast.parse(brief).body[0]) == shown.__doc__.splitlines()[0]
-
-
-def test_a_line_of_source_is_found_by_its_beginning():
-    line = source_line(FullyConnectedNetwork, "derivative =")
-    assert line == "derivative = self._derivative(self.a1)"
-
-
-def test_a_line_of_source_is_shown_without_its_comment():
-    line = source_line(FullyConnectedNetwork, "da1 =")
-    assert line == "da1 = dlogits @ self.W2.T"
-
-
-@pytest.mark.parametrize("start", ["no such line", "dW"])
-def test_a_line_that_is_gone_or_not_the_only_one_is_refused(start):
-    with pytest.raises(ValueError, match=r"gradients: \d lines start with"):
-        source_line(FullyConnectedNetwork.gradients, start)
 
 
 def test_versions_name_what_decides_the_numbers():

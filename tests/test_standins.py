@@ -9,8 +9,7 @@ from torchvision.models import vgg16
 
 from hw1lib.datasets import grocery, mnist, standins
 from hw1lib.datasets.fetch import PROJECT_ROOT
-from hw1lib.datasets.table import RESOURCES
-from hw1lib.datasets.vgg16 import first_filters
+from hw1lib.datasets.table import RESOURCES, first_filters
 
 
 def digests(folder):

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from torchvision.models import VGG16_Weights
 
 from hw1lib import vgg
-from hw1lib.datasets.vgg16 import first_filters
+from hw1lib.datasets.table import first_filters
 
 
 class SmallVGG(nn.Module):

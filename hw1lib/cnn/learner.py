@@ -16,7 +16,7 @@ from torchvision.transforms.v2.functional import ten_crop
 from hw1lib import ranks
 from hw1lib.cnn.augment import augment, cutmix, resize
 from hw1lib.cnn.model import GroceryNet
-from hw1lib.cnn.optimizer import ConvMuon
+from hw1lib.cnn.optimizer import optimizers
 from hw1lib.cnn.recipe import CROP_SIDE, Recipe
 from hw1lib.history import EpochRecord, Metrics
 
@@ -44,7 +44,7 @@ class CNNLearner:
         self.recipe = recipe
         average = get_ema_multi_avg_fn(recipe.ema_decay)
         self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
-        self._optimizers = _optimizers(self.model, recipe)
+        self._optimizers = optimizers(self.model, recipe)
         self._schedules = [
             torch.optim.lr_scheduler.OneCycleLR(
                 optimizer,
@@ -137,22 +137,6 @@ class CNNLearner:
         return {"model": self.model, "averaged": self.averaged} | {
             str(i): p for i, p in stepping
         }
-
-
-def _optimizers(model: GroceryNet, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """AdamW, and Muon for the convolutions over all channels if it has a rate."""
-    filters, others = [], []
-    for p in model.parameters():
-        by_muon = recipe.muon_lr is not None and p.ndim == 4 and p.shape[1] > 1
-        (filters if by_muon else others).append(p)
-    # Biases and batch norm's scales are left out of the decay: they add no complexity.
-    decayed = {"params": [p for p in others if p.ndim > 1]}
-    free = {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0}
-    decay = recipe.weight_decay
-    optimizers = [torch.optim.AdamW([decayed, free], lr=recipe.lr, weight_decay=decay)]
-    if filters:
-        optimizers.append(ConvMuon(filters, lr=recipe.muon_lr, weight_decay=decay))
-    return optimizers
 
 
 def _score(log_probabilities: Tensor, y: Tensor) -> tuple[float, int, int]:

@@ -1,9 +1,32 @@
-"""Muon for convolutions (HW1.ipynb, Q3.I)."""
+"""Which weights are stepped by which optimiser: AdamW, and Muon (HW1.ipynb, Q3.I)."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+
+from hw1lib.cnn.recipe import Recipe
+
+
+def optimizers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the convolutions over all channels if the recipe has a rate for it.
+
+    Args:
+        model: whose parameters are stepped, each by one of the two.
+        recipe: rates and weight decay.
+    """
+    filters, others = [], []
+    for p in model.parameters():
+        by_muon = recipe.muon_lr is not None and p.ndim == 4 and p.shape[1] > 1
+        (filters if by_muon else others).append(p)
+    # Biases and batch norm's scales are left out of the decay: they add no complexity.
+    decayed = {"params": [p for p in others if p.ndim > 1]}
+    free = {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0}
+    decay = recipe.weight_decay
+    found = [torch.optim.AdamW([decayed, free], lr=recipe.lr, weight_decay=decay)]
+    if filters:
+        found.append(ConvMuon(filters, lr=recipe.muon_lr, weight_decay=decay))
+    return found
 
 
 class ConvMuon(torch.optim.Optimizer):

@@ -5,9 +5,11 @@ from dataclasses import asdict
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hw1lib.cnn import results
+from hw1lib.cnn.model import MEAN, STD, GroceryNet, channel_statistics, count_parameters
+from hw1lib.cnn.recipe import Recipe
 from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets.grocery import Grocery
 
@@ -89,46 +91,203 @@ def mistakes(counts: Tensor, names: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def surest_mistakes(logs: Tensor, labels: Tensor, count: int) -> Tensor:
+def surest_mistakes(
+    logs: Tensor, labels: Tensor, names: Sequence[str], count: int
+) -> pd.DataFrame:
     """The wrong predictions of highest probability, one for each pair of classes.
 
     Args:
         logs: log-probabilities, (N, classes).
         labels: int64, (N,).
+        names: of the classes.
         count: how many at most.
 
     Returns:
-        Their indices, int64, the surest first.
+        A row a mistake, the surest first, indexed by its place among the N: label, predicted
+        (classes), confidence (a share), caption.
     """
-    confidence, predicted = logs.max(1)
-    rows = pd.DataFrame({"confidence": confidence, "label": labels, "predicted": predicted})
+    confidence, predicted = logs.exp().max(1)
+    rows = pd.DataFrame({"label": labels, "predicted": predicted, "confidence": confidence})
     wrong = rows[rows["label"] != rows["predicted"]]
     surest = wrong.sort_values("confidence", ascending=False, kind="stable")
-    kept = surest.drop_duplicates(["label", "predicted"]).index[:count]
-    return torch.tensor(kept.to_numpy(), dtype=torch.int64)
+    kept = surest.drop_duplicates(["label", "predicted"])[:count]
+    captions = (
+        f"{names[row.label]}\ntaken for {names[row.predicted]}, {row.confidence:.0%}"
+        for row in kept.itertuples()
+    )
+    return kept.assign(caption=[*captions])
 
 
-def against_others(recipe: str, parameters: int, test_accuracy: float) -> pd.DataFrame:
-    """Published accuracies, the mean of the committed plain runs, and the run at hand.
+def standings(recipe: str, parameters: int, test_accuracy: float) -> pd.DataFrame:
+    """Test accuracy from the reference submission to the best recipe here, beside others'.
 
     Args:
-        recipe: name of the run's.
+        recipe: name of the run at hand.
         parameters: of its network.
         test_accuracy: what it reached.
 
     Returns:
-        name, parameters, test_accuracy, ours.
+        A row each, from the least accurate to the most: name; parameters (nan if unknown);
+        seeds (how many); test_accuracy, their mean; spread, their standard deviation (nan for
+        one); by: "published", "here" (committed results, each with one thing more than the one
+        before) or "this run".
     """
-    others = pd.DataFrame(results.committed("published")).rename(
-        columns={"test": "test_accuracy"}
+    others = pd.DataFrame(results.committed("published"))
+    others = others.rename(columns={"test": "test_accuracy"}).assign(seeds=1, by="published")
+    runs = results.frame(results.finished())
+    steps = {
+        "plain CNN, trained as here": ("plain", "test_accuracy_without_tta"),
+        "+ test-time augmentation": ("plain", "test_accuracy"),
+        "+ inverted residuals": ("default", "test_accuracy"),
+        "+ twice the epochs, larger photos": ("full", "test_accuracy"),
+    }
+    own = [{"name": f"this run, {recipe} recipe", "parameters": parameters, "seeds": 1}]
+    own[0] |= {"test_accuracy": test_accuracy, "by": "this run"}
+    for name, (of, metric) in steps.items():
+        chosen = runs[runs["recipe"] == of]
+        row = {"name": name, "parameters": chosen["parameters"].iloc[0], "seeds": len(chosen)}
+        row |= {"test_accuracy": chosen[metric].mean(), "spread": chosen[metric].std()}
+        own.append(row | {"by": "here"})
+    columns = ["name", "parameters", "seeds", "test_accuracy", "spread", "by"]
+    both = pd.concat([others, pd.DataFrame(own)], ignore_index=True)
+    return both[columns].sort_values("test_accuracy", kind="stable", ignore_index=True)
+
+
+@torch.inference_mode()
+def layers(model: GroceryNet, size: int) -> pd.DataFrame:
+    """The layers of the network in the order in which a photo passes through them.
+
+    Args:
+        model: not changed.
+        size: side of the photo, pixels.
+
+    Returns:
+        A row a block, and one for the head: layer, shape (of the output), adds_its_input,
+        parameters.
+    """
+    x = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
+    rows = []
+    model.eval()
+    for block in model.features:
+        x = block(x)
+        rows.append(
+            {
+                "layer": _described(block),
+                "shape": tuple(x.shape[1:]),
+                "adds_its_input": "yes" if getattr(block, "residual", False) else "",
+                "parameters": count_parameters(block),
+            }
+        )
+    logits = model.classifier(x.mean((2, 3)))
+    head = {"layer": "mean over all positions, linear", "shape": tuple(logits.shape[1:])}
+    rows.append(head | {"adds_its_input": "", "parameters": count_parameters(model.classifier)})
+    return pd.DataFrame(rows)
+
+
+def _described(block: nn.Module) -> str:
+    """Convolutions and pooling of a block, with their windows and strides."""
+    parts = []
+    for part in block.modules():
+        match part:
+            case nn.Conv2d():
+                stride = f", stride {part.stride[0]}" if part.stride[0] > 1 else ""
+                kind = "depthwise" if part.groups > 1 else f"to {part.out_channels}"
+                parts.append(
+                    f"conv {part.kernel_size[0]} x {part.kernel_size[1]} {kind}{stride}"
+                )
+            case nn.MaxPool2d():
+                parts.append(f"max-pool {part.kernel_size} x {part.kernel_size}")
+    return "; ".join(parts) or type(block).__name__
+
+
+def settings(recipe: Recipe) -> pd.DataFrame:
+    """Every setting of a recipe, the layout's and the augmentation's too, in two columns.
+
+    Returns:
+        setting, value, further_setting, its_value; all as text.
+    """
+    values = asdict(recipe)
+    values |= values.pop("layout") | values.pop("augmentation")
+    names = [name.replace("_", " ") for name in values]
+    texts = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in values.values()]
+    half = -(-len(names) // 2)
+    columns = (names[:half], texts[:half], names[half:], texts[half:])
+    heads = ("setting", "value", "further_setting", "its_value")
+    return pd.DataFrame({h: pd.Series(c) for h, c in zip(heads, columns, strict=True)}).fillna(
+        ""
     )
-    plain = results.frame(results.finished()).query("recipe == 'plain'")
-    ours = pd.DataFrame(
-        {
-            "name": ["here, plain recipe", f"here, {recipe} recipe"],
-            "parameters": [plain["parameters"].iloc[0], parameters],
-            "test_accuracy": [plain["test_accuracy"].mean(), test_accuracy],
-        }
-    )
-    both = pd.concat([others.assign(ours=False), ours.assign(ours=True)], ignore_index=True)
-    return both[["name", "parameters", "test_accuracy", "ours"]]
+
+
+def schedule(training: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """The learning rates and the photos' size in the course of a training.
+
+    Args:
+        training: `History.frame()` of the training.
+        recipe: its recipe.
+
+    Returns:
+        epoch, optimizer ("AdamW", "Muon"), lr, size (side of the photos, pixels).
+    """
+    epochs = training.drop_duplicates("epoch")[["epoch", "lr"]]
+    starts = {start * recipe.num_epochs: size for start, size in recipe.sizes}
+    epochs["size"] = [
+        next(size for start, size in reversed(starts.items()) if start < epoch)
+        for epoch in epochs["epoch"]
+    ]
+    rates = {"AdamW": 1.0} | ({"Muon": recipe.muon_lr / recipe.lr} if recipe.muon_lr else {})
+    parts = [epochs.assign(optimizer=name, lr=epochs["lr"] * r) for name, r in rates.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def colours(photos: Grocery) -> pd.DataFrame:
+    """Mean and standard deviation of the training photos' colours, and the network's constants.
+
+    Returns:
+        A row a channel: colour, mean, standard_deviation, subtracted, divided_by; in [0, 1].
+    """
+    mean, std = channel_statistics(photos.train.images)
+    measured = {"mean": mean, "standard_deviation": std}
+    constants = {"subtracted": MEAN, "divided_by": STD}
+    return pd.DataFrame({"colour": ("red", "green", "blue")} | measured | constants)
+
+
+def side_by_side(photos: Grocery, coarse: int, *, columns: int) -> list[Tensor]:
+    """Training photos of a class, then as many test photos of it, spread over their lists.
+
+    Args:
+        photos: the three splits.
+        coarse: number of the class.
+        columns: how many photos of each split, at most.
+
+    Returns:
+        Photos, uint8, (3, H, W).
+    """
+    shown = []
+    for split in (photos.train, photos.test):
+        found = (split.labels == coarse).nonzero().flatten()
+        places = torch.linspace(0, len(found) - 1, min(columns, len(found))).long()
+        shown += split.images[found[places]]
+    return shown
+
+
+def ablation_means() -> pd.DataFrame:
+    """Means over the committed runs of each variant of the ablation.
+
+    Returns:
+        Indexed by variant: parameters, epochs, seconds, and accuracy on held_out photos and on
+        validation photos.
+    """
+    runs = results.ablation()
+    means = runs.groupby("variant", sort=False)[["parameters", "epochs", "seconds"]].mean()
+    judged = runs.pivot_table("accuracy", "variant", "split")
+    return means.assign(held_out=judged["held-out shelves"], validation=judged["validation"])
+
+
+def times_to_reference() -> pd.DataFrame:
+    """Time to the reference submission's test accuracy, by its own recipe and by ours.
+
+    Returns:
+        The committed rows: who, epoch, seconds, test (accuracy), epochs_timed, times_as_long.
+    """
+    times = pd.DataFrame(results.committed("reference")["times"])
+    return times.assign(times_as_long=times["seconds"] / times["seconds"].iloc[0])

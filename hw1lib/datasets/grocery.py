@@ -8,11 +8,12 @@ import csv
 import hashlib
 import logging
 import os
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile, ZipFile
 
+import pandas as pd
 import torch
 from PIL import Image, features
 from torch import Tensor
@@ -29,8 +30,6 @@ SPLITS = ("train", "val", "test")
 
 _RESAMPLING = Image.Resampling.BILINEAR
 _VERSION = 2  # of the decoding below; a cache made by another is not used
-
-_TEXT_LIMIT = 10_000_000  # bytes; the longest list has 0.2 million
 
 
 class GrocerySplit(NamedTuple):
@@ -56,18 +55,6 @@ class Grocery(NamedTuple):
     coarse_of: list[int]
 
 
-class _Classes(NamedTuple):
-    fine_names: list[str]
-    coarse_names: list[str]
-    coarse_of: list[int]  # by fine label
-
-
-class _Line(NamedTuple):
-    path: str
-    fine: int
-    coarse: int
-
-
 def load(folder: Path, size: int) -> Grocery:
     """Read the data set, from a cache where the same photos were decoded before.
 
@@ -83,121 +70,87 @@ def load(folder: Path, size: int) -> Grocery:
         DataError: a list, the class table or a photo is not as it should be, and where.
     """
     classes = _read_classes(folder / "classes.csv")
-    lists = {split: _read_list(folder, f"{split}.txt", classes) for split in SPLITS}
+    lists = {split: _read_list(folder / f"{split}.txt", classes["coarse"]) for split in SPLITS}
     images = _images(folder, lists, size)
     splits = {
         split: GrocerySplit(
-            images[split],
-            torch.tensor([line.coarse for line in lines]),
-            torch.tensor([line.fine for line in lines]),
+            images[split], torch.tensor(lines["coarse"]), torch.tensor(lines["fine"])
         )
         for split, lines in lists.items()
     }
-    return Grocery(**splits, **classes._asdict())
+    coarse = classes.drop_duplicates("coarse").sort_values("coarse")
+    return Grocery(
+        **splits,
+        coarse_names=list(coarse["coarse_name"]),
+        fine_names=list(classes["fine_name"]),
+        coarse_of=list(classes["coarse"]),
+    )
 
 
-def _read_classes(path: Path) -> _Classes:
+def _read_classes(path: Path) -> pd.DataFrame:
     """classes.csv: a heading, then fine name and label, coarse name and label, two paths."""
-    fine_names: list[str] = []
-    coarse_of: list[int] = []
-    coarse_names: dict[int, str] = {}
-    for number, row in enumerate(_rows(path)[1:], start=2):
-        where = f"{path}, line {number}"
-        if len(row) < 4:
-            raise DataError(f"{where}: expected at least 4 columns, found {len(row)}")
-        if row[1] != str(len(fine_names)):
-            raise DataError(f"{where}: expected fine label {len(fine_names)}, found {row[1]!r}")
-        coarse = _label(row[3], COARSE_CLASSES, "a coarse label", where)
-        if coarse_names.setdefault(coarse, row[2]) != row[2]:
+    table = _read(path, ["fine_name", "fine", "coarse_name", "coarse"], skiprows=1)
+    pairs = table[["coarse", "coarse_name"]].drop_duplicates()
+    for labels, expected in (
+        (table["fine"], FINE_CLASSES),
+        (pairs["coarse"].sort_values(), COARSE_CLASSES),
+    ):
+        if list(labels) != list(range(expected)):
             raise DataError(
-                f"{where}: coarse label {coarse} was {coarse_names[coarse]}, now it is {row[2]}"
+                f"{path}: expected the {labels.name} labels 0 to {expected - 1}, each with one "
+                f"name; found {len(labels)}, {labels.min()} to {labels.max()}"
             )
-        fine_names.append(row[0])
-        coarse_of.append(coarse)
-    if (len(fine_names), len(coarse_names)) != (FINE_CLASSES, COARSE_CLASSES):
-        raise DataError(
-            f"{path}: expected {FINE_CLASSES} fine and {COARSE_CLASSES} coarse classes, "
-            f"found {len(fine_names)} and {len(coarse_names)}"
-        )
-    return _Classes(fine_names, [coarse_names[i] for i in range(COARSE_CLASSES)], coarse_of)
+    return table
 
 
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        return list(csv.reader(_text(path).splitlines()))
-    except csv.Error as error:
-        raise DataError(f"{path}: not a table of comma-separated values: {error}") from error
-
-
-def _read_list(folder: Path, name: str, classes: _Classes) -> list[_Line]:
-    """A split's list: lines of path, fine label, coarse label."""
-    lines: dict[str, _Line] = {}
-    for number, text in enumerate(_text(folder / name).split("\n"), start=1):
-        if not text.strip():
-            continue
-        where = f"{folder / name}, line {number}"
-        line = _parse(text, where, classes)
-        if line.path in lines:
-            raise DataError(f"{where}: {line.path} is listed twice")
-        if not os.path.isfile(os.path.join(folder, line.path)):  # noqa: PTH113, PTH118 - 5421 times
-            raise DataError(f"{where}: {line.path}: no such photo in {folder}")
-        lines[line.path] = line
-    if not lines:
-        raise DataError(
-            f"{folder / name}: expected lines of path, fine label, coarse label; empty"
-        )
-    return list(lines.values())
-
-
-def _parse(text: str, where: str, classes: _Classes) -> _Line:
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3:
-        raise DataError(
-            f"{where}: expected path, fine label, coarse label, found {text[:200]!r}"
-        )
-    path = parts[0]
-    if not path or path.startswith("/") or "\\" in path or ".." in path.split("/"):
-        raise DataError(f"{where}: expected a path inside the data set, found {path!r}")
-    fine = _label(parts[1], FINE_CLASSES, "a fine label", where)
-    coarse = _label(parts[2], COARSE_CLASSES, "a coarse label", where)
-    if coarse != classes.coarse_of[fine]:
-        raise DataError(
-            f"{where}: classes.csv puts {classes.fine_names[fine]} into coarse class "
-            f"{classes.coarse_of[fine]}, the line says {coarse}"
-        )
-    return _Line(path, fine, coarse)
-
-
-def _label(text: str, classes: int, what: str, where: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 4 and int(text) < classes):
-        raise DataError(
-            f"{where}: expected {what} from 0 to {classes - 1}, found {text[:20]!r}"
-        )
-    return int(text)
-
-
-def _text(path: Path) -> str:
-    try:
-        if (size := path.stat().st_size) > _TEXT_LIMIT:
+def _read_list(path: Path, coarse_of: pd.Series) -> pd.DataFrame:
+    """A split's list: lines of photo, fine label, coarse label."""
+    lines = _read(path, ["photo", "fine", "coarse"])
+    if lines.empty:
+        raise DataError(f"{path}: expected lines of photo, fine label, coarse label; empty")
+    for line in lines.itertuples():
+        where = f"{path}, photo {line.Index + 1}"
+        if coarse_of.get(line.fine) != line.coarse:
             raise DataError(
-                f"{path}: expected a list of photos or classes, found {size:,} bytes"
+                f"{where}: classes.csv has no fine class {line.fine} in coarse class "
+                f"{line.coarse}"
             )
-        return path.read_text("utf-8-sig")  # editors may put a mark before the first line
-    except (OSError, UnicodeDecodeError) as error:
+        if not os.path.isfile(os.path.join(path.parent, line.photo)):  # noqa: PTH113, PTH118 - 5421 times
+            raise DataError(f"{where}: there is no {line.photo[:200]} in {path.parent}")
+    return lines
+
+
+def _read(path: Path, columns: list[str], *, skiprows: int = 0) -> pd.DataFrame:
+    """The first columns of comma-separated values; "fine" and "coarse" are labels."""
+    try:
+        return pd.read_csv(
+            path,
+            names=columns,
+            usecols=range(len(columns)),
+            index_col=False,
+            skiprows=skiprows,
+            skipinitialspace=True,
+            dtype={name: int if name in ("fine", "coarse") else str for name in columns},
+            keep_default_na=False,
+            quoting=csv.QUOTE_NONE,
+            encoding="utf-8-sig",  # editors may put a mark before the first line
+        )
+    except (OSError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 
 
-def _images(folder: Path, lists: dict[str, list[_Line]], size: int) -> dict[str, Tensor]:
+def _images(folder: Path, lists: dict[str, pd.DataFrame], size: int) -> dict[str, Tensor]:
     """Decoded images by split; from the cache if it was made from the same by the same."""
-    key = _key(folder, lists, size)
+    made_by = (_VERSION, size, _RESAMPLING.name, Image.__version__, features.version("jpg"))
+    key = f"{made_by} {snapshot(folder)}"
     place = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:8]
     cache = data_folder() / "cache" / f"grocery-{size}px-{place}.pt"
     if (images := _read_cache(cache, key)) is not None:
         return images
-    images = {split: _decode(folder, lines, size) for split, lines in lists.items()}
+    images = {split: _decode(folder, lines["photo"], size) for split, lines in lists.items()}
     try:
         with replacing(cache) as temporary:
-            torch.save({"key": key, "crc": _crc(images), "images": images}, temporary)
+            torch.save({"key": key, "images": images}, temporary)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         logger.warning(
             "%s cannot be kept, so photos are decoded again next time: %s", cache, error
@@ -205,46 +158,30 @@ def _images(folder: Path, lists: dict[str, list[_Line]], size: int) -> dict[str,
     return images
 
 
-def _key(folder: Path, lists: dict[str, list[_Line]], size: int) -> str:
-    made_by = (_VERSION, size, _RESAMPLING.name, Image.__version__, features.version("jpg"))
-    return hashlib.sha256(repr((made_by, snapshot(folder), lists)).encode()).hexdigest()
-
-
 def _read_cache(cache: Path, key: str) -> dict[str, Tensor] | None:
     if not cache.exists():
         return None
     try:
+        with ZipFile(cache) as file:  # torch checks no checksum where it maps the file
+            if damaged := file.testzip():
+                raise BadZipFile(f"the checksum of {damaged} is wrong")
         kept = torch.load(cache, weights_only=True, mmap=True)
-        if kept["key"] != key:
-            return None
-        if kept["crc"] == _crc(kept["images"]):
-            return kept["images"]
-        fault = "its checksum is wrong"
+        return kept["images"] if kept["key"] == key else None
     except Exception as error:  # damaged bytes lead torch to errors of many kinds
         fault = str(error).partition("\n")[0]
-    logger.warning("%s is damaged and made anew: %s", cache, fault)
+        logger.warning("%s is damaged and made anew: %s", cache, fault)
     return None
 
 
-def _crc(images: dict[str, Tensor]) -> int:
-    crc = 0
-    for split in SPLITS:
-        crc = zlib.crc32(memoryview(images[split].numpy()).cast("B"), crc)
-    return crc
-
-
-def _decode(folder: Path, lines: list[_Line], size: int) -> Tensor:
-    images = torch.empty(len(lines), size, size, 3, dtype=torch.uint8)
+def _decode(folder: Path, photos: pd.Series, size: int) -> Tensor:
+    images = torch.empty(len(photos), size, size, 3, dtype=torch.uint8)
 
     def decode(i: int) -> None:
-        pixels = _photo(folder / lines[i].path, size).tobytes()
-        images[i] = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(size, size, 3)
+        photo = read_rgb(folder / photos[i]).resize((size, size), _RESAMPLING)
+        pixels = torch.frombuffer(bytearray(photo.tobytes()), dtype=torch.uint8)
+        images[i] = pixels.view(size, size, 3)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # PIL decodes outside the interpreter lock
-        for _ in pool.map(decode, range(len(lines))):
+        for _ in pool.map(decode, range(len(photos))):
             pass
     return images.permute(0, 3, 1, 2).contiguous()
-
-
-def _photo(path: Path, size: int) -> Image.Image:
-    return read_rgb(path).resize((size, size), _RESAMPLING)

@@ -3,19 +3,13 @@
 import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from hw1lib.datasets.verify import DataError
-
-_IMAGES, _LABELS = 0x0803, 0x0801  # unsigned bytes in 3 dimensions, and in 1
-_SIDE = 28
-_CLASSES = 10
-_MOST = 100_000  # images; so that a damaged header cannot ask for the whole memory
+from hw1lib.datasets.verify import GZIP_ERRORS, UNPACKED_LIMIT, DataError
 
 
 class Split(NamedTuple):
@@ -43,50 +37,30 @@ def load(folder: Path) -> dict[str, Split]:
 
 
 def _split(folder: Path, prefix: str) -> Split:
-    images = _read(folder / f"{prefix}-images-idx3-ubyte.gz", _IMAGES)
+    images = _read(folder / f"{prefix}-images-idx3-ubyte.gz", 0x0803, 28, 28)
     path = folder / f"{prefix}-labels-idx1-ubyte.gz"
-    labels = _read(path, _LABELS).long()
-    if len(images) != len(labels):
+    labels = _read(path, 0x0801).long()
+    if len(images) != len(labels) or labels.max() > 9:
         raise DataError(
-            f"{path}: expected {len(images)} labels, one per image, found {len(labels)}"
+            f"{path}: expected {len(images)} labels, one per image, from 0 to 9; found "
+            f"{len(labels)}, up to {labels.max()}"
         )
-    if labels.max() >= _CLASSES:
-        raise DataError(f"{path}: expected labels 0 to 9, found {int(labels.max())}")
     return Split(images, labels)
 
 
-def _read(path: Path, magic: int) -> Tensor:
-    rank = magic & 0xFF
+def _read(path: Path, magic: int, *shape: int) -> Tensor:
+    """The bytes of a file that holds a magic number, a count, a shape, and so many of these."""
     try:
         with gzip.open(path) as file:
-            header = file.read(4 * (1 + rank))
-            found, shape = _header(path, header, rank)
-            if found != magic:
-                raise DataError(
-                    f"{path}: expected magic number {magic:#06x}, found {found:#06x}"
-                )
-            if shape[1:] != (_SIDE, _SIDE)[: rank - 1] or not 0 < shape[0] <= _MOST:
-                raise DataError(
-                    f"{path}: expected up to {_MOST:,} items"
-                    f"{f' of {_SIDE} x {_SIDE}' if rank == 3 else ''}, "
-                    f"found {' x '.join(map(str, shape))}"
-                )
-            count = math.prod(shape)
-            body = bytearray(file.read(count + 1))  # reading past the end checks gzip's CRC
-    except (OSError, EOFError, zlib.error) as error:
+            content = bytearray(file.read(UNPACKED_LIMIT))
+    except (OSError, *GZIP_ERRORS) as error:
         raise DataError(f"{path}: cannot be read: {error or 'it ends too early'}") from error
-    if len(body) != count:
+    start, size = 4 * (2 + len(shape)), math.prod(shape)
+    count = (len(content) - start) // size
+    header = struct.pack(f">{start // 4}I", magic, max(0, count), *shape)
+    if count < 1 or content[:start] != header or len(content) != start + count * size:
         raise DataError(
-            f"{path}: expected {count:,} bytes after the header, found "
-            f"{'more' if len(body) > count else f'{len(body):,}'}"
+            f"{path}: expected a header of {start} bytes that fits the {len(content):,} bytes "
+            f"of the file, {header.hex(' ', 4)}; found {content[:start].hex(' ', 4)}"
         )
-    return torch.frombuffer(body, dtype=torch.uint8).reshape(shape)
-
-
-def _header(path: Path, header: bytes, rank: int) -> tuple[int, tuple[int, ...]]:
-    if len(header) < 4 * (1 + rank):
-        raise DataError(
-            f"{path}: expected a header of {4 * (1 + rank)} bytes, found {len(header)}"
-        )
-    magic, *shape = struct.unpack(f">{1 + rank}I", header)
-    return magic, tuple(shape)
+    return torch.frombuffer(content, dtype=torch.uint8, offset=start).view(count, *shape)

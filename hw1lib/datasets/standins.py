@@ -5,7 +5,6 @@ fixed seed, and read by the loader of the real data. They show that everything r
 figures mean nothing, which is why whatever rests on one is marked as a draft.
 """
 
-import colorsys
 import gzip
 import math
 import random
@@ -14,11 +13,11 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from hw1lib.files import replacing
 
-_VERSION = 2  # of the drawings; a stand-in of another version is made anew
+_VERSION = 3  # of the drawings; a stand-in of another version is made anew
 _SEED = 42
 _NOTICE = "STAND-IN.txt"
 
@@ -91,8 +90,9 @@ def _digit(digit: int, font: ImageFont.FreeTypeFont, chance: random.Random) -> b
     ).tobytes()
 
 
-# Grocery Store: one colour per coarse class, in a tree like the real one. ---------------------
+# Grocery Store: discs of one colour a coarse class, in a tree like the real one. --------------
 
+_HEADING = "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int),Paths"
 _COARSE_CLASSES, _TWICE = 43, 38  # so many of them have two fine classes, the others one
 _PHOTOS_PER_CLASS = {"train": 6, "val": 2, "test": 2}
 
@@ -100,13 +100,10 @@ _PHOTOS_PER_CLASS = {"train": 6, "val": 2, "test": 2}
 def _make_grocery(folder: Path) -> None:
     chance = random.Random(_SEED)
     lists: dict[str, list[str]] = {split: [] for split in _PHOTOS_PER_CLASS}
-    table = [
-        "Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int),Paths"
-    ]
+    table = [_HEADING]
     for coarse in range(_COARSE_CLASSES):
-        product = f"Product-{coarse:02}"
-        fine = len(table) - 1
-        names = [f"{product}-{letter}" for letter in "AB"] if coarse < _TWICE else [product]
+        product, fine = f"Product-{coarse:02}", len(table) - 1
+        names = [f"{product}-A", f"{product}-B"] if coarse < _TWICE else [product]
         for i, name in enumerate(names):
             table.append(f"{name},{fine + i},{product},{coarse},/Iconic/{name}.jpg")
         for split, count in _PHOTOS_PER_CLASS.items():
@@ -116,48 +113,37 @@ def _make_grocery(folder: Path) -> None:
                 lists[split].append(f"{path}, {fine + i}, {coarse}")
                 photo = folder / "dataset" / path
                 photo.parent.mkdir(parents=True, exist_ok=True)
-                _grocery_photo(coarse, i, chance).save(photo, quality=85)
+                _grocery_photo(coarse, chance).save(photo, quality=85)
     (folder / "dataset" / "classes.csv").write_bytes("\r\n".join([*table, ""]).encode())
     for split, lines in lists.items():
         (folder / "dataset" / f"{split}.txt").write_text("\n".join([*lines, ""]), "utf-8")
 
 
-def _grocery_photo(coarse: int, variant: int, chance: random.Random) -> Image.Image:
+def _grocery_photo(coarse: int, chance: random.Random) -> Image.Image:
     size = chance.choices([(348, 348), (348, 464), (464, 348)], [90, 8, 2])[0]
     photo = Image.new("RGB", size, tuple(chance.randrange(60, 120) for _ in range(3)))
     draw = ImageDraw.Draw(photo)
-    shape = draw.ellipse if coarse % 2 else draw.rectangle
-    hue = coarse * 0.618 + 0.01 * variant  # golden ratio: neighbours differ most
+    hue = 222 * coarse % 360  # the golden ratio of the circle: neighbours differ most
     for _ in range(chance.randrange(7, 14)):
-        shade = (
-            chance.gauss(hue, 0.008) % 1,
-            0.45 + 0.45 * (coarse % 2),
-            chance.uniform(0.75, 1),
-        )
-        colour = tuple(round(255 * c) for c in colorsys.hsv_to_rgb(*shade))
-        x, y, r = chance.uniform(0, size[0]), chance.uniform(0, size[1]), chance.uniform(38, 56)
-        shape((x - r, y - r, x + r, y + r), fill=colour, outline="black", width=3)
+        colour = f"hsv({hue}, {45 + 45 * (coarse % 2)}%, {chance.randrange(75, 101)}%)"
+        x, y = (chance.uniform(0, side) for side in size)
+        draw.circle((x, y), chance.uniform(38, 56), colour, "black", 3)
     return photo
 
 
-# Birds and dogs: a bright spot with the name of what should be there. -------------------------
+# Birds and dogs: a rectangle with the name of what should be there. ---------------------------
 
 
 def _make_photos(folder: Path) -> None:
-    spot = Image.radial_gradient("L").resize((384, 384))
     font = ImageFont.load_default(size=48)
-    for path, colour in {
-        "birds/owl": "navy",
-        "birds/parrot": "darkgreen",
-        "dogs/beagle": "sienna",
-        "dogs/shepherd": "purple",
-    }.items():
-        kind, name = path.split("/")
-        photo = ImageOps.colorize(spot, "white", colour)
-        words = f"{name}\n(stand-in)"
-        ImageDraw.Draw(photo).text((192, 192), words, "black", font, "mm", align="center")
-        (folder / kind).mkdir(exist_ok=True)
-        photo.save(folder / f"{path}.jpg", quality=92)
+    for kind, names in {"birds": ("owl", "parrot"), "dogs": ("beagle", "shepherd")}.items():
+        (folder / kind).mkdir()
+        for name in names:
+            photo = Image.new("RGB", (384, 384), "tan")
+            draw = ImageDraw.Draw(photo)
+            draw.rectangle((32, 32, 352, 352), "white", "black", 4)
+            draw.text((192, 192), f"{name}\n(stand-in)", "black", font, "mm", align="center")
+            photo.save(folder / kind / f"{name}.jpg", quality=92)
 
 
 # VGG16: random weights, save for the filters that are known. ---------------------------------
@@ -169,7 +155,7 @@ def _make_vgg16(folder: Path) -> None:
     import torch  # heavy, and the other stand-ins do without
     from torchvision.models import vgg16
 
-    from hw1lib.datasets.vgg16 import first_filters
+    from hw1lib.datasets.table import first_filters
 
     with torch.device("meta"):
         layout = vgg16(init_weights=False).state_dict()

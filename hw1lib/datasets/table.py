@@ -1,9 +1,14 @@
 """The table of the four resources HW1 rests on; their files are listed in files.csv."""
 
 import csv
+import json
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,24 @@ class Resource:
     files: tuple[File, ...]
 
 
+def first_filters() -> "tuple[Tensor, Tensor]":
+    """The first three filters of VGG16_Weights.IMAGENET1K_V1, to 4 decimals.
+
+    Returns:
+        Weights, shape (3, 3, 3, 3): filter, channel (R, G, B), row, column; and biases,
+        shape (3,). Both float32.
+    """
+    import torch  # takes seconds to load, and all else here does without
+
+    known = json.loads(_text("vgg16-first-filters.json"))
+    return torch.tensor(known["weight"]), torch.tensor(known["bias"])
+
+
+def _text(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
 def _files(resource: str) -> tuple[File, ...]:
-    text = resources.files(__package__).joinpath("files.csv").read_text("utf-8")
     return tuple(
         File(
             row["name"],
@@ -72,7 +93,7 @@ def _files(resource: str) -> tuple[File, ...]:
             tuple(row["urls"].split()),
             row["folder"],
         )
-        for row in csv.DictReader(text.splitlines())
+        for row in csv.DictReader(_text("files.csv").splitlines())
         if row["resource"] == resource
     )
 

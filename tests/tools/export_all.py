@@ -23,7 +23,7 @@ import nbformat
 import pypdfium2
 
 from hw1lib.submission.pdf import TypstPDFExporter
-from hw1lib.submission.pdf.glyphs import all_fonts, bundled_fonts, system_characters
+from hw1lib.submission.pdf.glyphs import fonts, system_fonts
 
 
 @dataclass
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, help="where the PDFs are kept")
     parser.add_argument("--limit", type=float, default=120, help="seconds for one notebook")
     options = parser.parse_args()
-    bundled_fonts(), all_fonts(), system_characters()  # read once, for all processes
+    fonts(), system_fonts()  # read once, for all processes
     exports = []
     with tempfile.TemporaryDirectory() as temporary:
         target = options.to or Path(temporary)

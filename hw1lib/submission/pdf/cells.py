@@ -48,8 +48,8 @@ IMAGES = (
     "image/bmp",
 )
 VISIBLE_HTML = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.S | re.I)
-#: Code of so many lines is kept on the page of its output, and of its figure.
-SHORT_CODE, CODE_OF_FIGURE = 3, 12
+#: So many lines of code and text are kept on the page of what follows, and of a figure.
+SHORT, BEFORE_FIGURE = 3, 24
 #: Characters of one row of a page.
 ROW = 100
 
@@ -106,7 +106,7 @@ def document_of(
         date=datetime.date.today(),
         notes=tuple(reader.notes),
         files=reader.context.images.files,
-        system_fonts=reader.context.glyphs.needs_system_fonts,
+        font_files=frozenset(reader.context.glyphs.files),
     )
 
 
@@ -181,10 +181,7 @@ class _Reader:
         if "remove-input" in marks or not (source.strip() or cell.get("outputs")):
             return blocks
         lines = source_lines(source, self.language, self.context.glyphs)
-        figure = bool(blocks) and isinstance(blocks[0], Output)
-        figure = figure and isinstance(blocks[0].blocks[0], Figure)
-        sticky = bool(blocks) and len(lines) <= (CODE_OF_FIGURE if figure else SHORT_CODE)
-        return [CodeBlock(lines, f"In [{execution_count(cell)}]:", sticky), *blocks]
+        return held([CodeBlock(lines, f"In [{execution_count(cell)}]:"), *blocks])
 
     def plain_blocks(self, cell: NotebookNode, reason: str) -> list[Block]:
         """A cell as plain text: what is left when it cannot be typeset."""
@@ -338,6 +335,19 @@ def outputs(cell: NotebookNode) -> "Iterator[_Text | NotebookNode]":
         else:
             yield output
     yield from joined(streams)
+
+
+def held(blocks: list[Block]) -> list[Block]:
+    """The blocks of a code cell; short code, and what leads to a figure, holds what follows."""
+    lines = 0
+    for at, block in enumerate(blocks[1:], 1):
+        lines += len(blocks[at - 1].lines)
+        figure = isinstance(block, Output) and isinstance(block.blocks[0], Figure)
+        if lines <= (BEFORE_FIGURE if figure else SHORT):
+            blocks[:at] = [replace(before, sticky=True) for before in blocks[:at]]
+        if not isinstance(block, TerminalText):
+            break
+    return blocks
 
 
 def joined(streams: list[tuple[bool, str]]) -> Iterator[_Text]:

@@ -63,8 +63,9 @@ REACH = 20_000
 BETWEEN = 200
 #: What only the exporter puts on its first page, of another day perhaps, and on its last one.
 DATE = r"\d{1,2}[A-Z][a-z]+\d{4}"
+TITLE_LINES = r"\A((?:\n[^\n]+\n){1,9}?"
 OWN_PAGES = re.compile(
-    rf"\A(\n[^\n]+\n)\n{DATE}\n|\A(\n[^\n]+\n\n[^\n]+)·{DATE}(?=\n)"
+    rf"{TITLE_LINES})\n{DATE}\n|{TITLE_LINES}\n[^\n]+)·{DATE}(?=\n)"
     r"|\nNotverified\n\nThePDFwasreadback.*",
     re.S,
 )

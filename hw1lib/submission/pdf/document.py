@@ -240,12 +240,16 @@ class CodeBlock:
 
 @dataclass(frozen=True)
 class TerminalText:
-    """Text output; `longest` counts the characters of its longest line, 0 where it may wrap."""
+    """Text output; `longest` counts the characters of its longest line, 0 where it may wrap.
+
+    `sticky` when what follows belongs beside it.
+    """
 
     lines: tuple[Line, ...]
     prompt: str = ""
     error: bool = False
     longest: int = 0
+    sticky: bool = False
 
 
 @dataclass(frozen=True)
@@ -281,6 +285,7 @@ class Table:
     rows: int
     header_rows: int = 0
     numeric: tuple[bool, ...] = ()
+    right_to_left: bool = False
 
 
 Block: TypeAlias = (
@@ -322,7 +327,8 @@ class Document:
 
     `heading` is the title as spans, `short_title` what runs over the pages. `files` are the
     images by name. `notes` say what is not printed as the notebook has it. `unverified` is what
-    a first reading of the PDF did not find; it makes the last page.
+    a first reading of the PDF did not find; it makes the last page. `font_files` are the fonts
+    of this machine that it takes.
     """
 
     title: str
@@ -336,7 +342,7 @@ class Document:
     unverified: tuple[ExportNote, ...] = ()
     notes: tuple[ExportNote, ...] = ()
     files: dict[str, bytes] = field(default_factory=dict)
-    system_fonts: bool = False
+    font_files: frozenset[str] = frozenset()
 
 
 Node: TypeAlias = Block | Span | TableCell | PrintedCell

@@ -24,7 +24,7 @@ from hw1lib.submission.pdf.document import (
     as_data,
     walk,
 )
-from hw1lib.submission.pdf.glyphs import all_fonts, bundled_fonts
+from hw1lib.submission.pdf.glyphs import fonts
 from hw1lib.submission.pdf.images import typeset
 from hw1lib.submission.pdf.reader import read_pdf
 
@@ -192,15 +192,17 @@ def compiled(document: Document) -> bytes:
     Raises:
         typst.TypstError: the template failed on it.
     """
-    data = json.dumps(as_data(replace(document, notes=(), files={})), ensure_ascii=False)
+    data = json.dumps(
+        as_data(replace(document, notes=(), files={}, font_files=frozenset())),
+        ensure_ascii=False,
+    )
     files = {
         "main.typ": TEMPLATE.read_bytes(),
         "notebook.json": data.encode("utf-8", "replace"),
         **document.files,
     }
-    fonts = all_fonts() if document.system_fonts else bundled_fonts()
     try:
-        return typeset(files, fonts, pdf_standards=ACCESSIBLE)
+        return typeset(files, fonts(document.font_files), pdf_standards=ACCESSIBLE)
     except typst.TypstError:
         # What the standard forbids, as a heading that skips a level, is no reason to fail.
-        return typeset(files, fonts)
+        return typeset(files, fonts(document.font_files))

@@ -6,7 +6,9 @@ import importlib.util
 import json
 import os
 import re
+import tempfile
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +17,20 @@ import typst
 #: Fonts by dependency: Typst brings Libertinus, New Computer Modern and DejaVu Sans Mono,
 #: matplotlib brings DejaVu and STIX for further scripts and symbols.
 COVERAGE = ("DejaVuSans.ttf", "DejaVuSansMono.ttf", "STIXGeneral.ttf")
+#: Where Linux and macOS keep their fonts.
+FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.fonts",
+    "~/.local/share/fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+    "~/Library/Fonts",
+)
+#: What the name of a font's file says beside that of its family.
+STYLE = re.compile(
+    "regular|bold|italic|oblique|roman|medium|thin|light|black|heavy|condensed|semi|demi|extra"
+)
 
 
 def font_folder() -> Path:
@@ -24,23 +40,20 @@ def font_folder() -> Path:
 
 
 @cache
-def bundled_fonts() -> typst.Fonts:
-    """The fonts that are the same on every machine."""
-    return typst.Fonts(include_system_fonts=False, font_paths=[str(font_folder())])
+def fonts(files: frozenset[str] = frozenset()) -> typst.Fonts:
+    """The fonts that are the same on every machine, and some files of this one."""
+    with tempfile.TemporaryDirectory() as folder:  # Typst takes folders only
+        for number, file in enumerate(sorted(files)):
+            Path(folder, f"{number}{Path(file).suffix}").symlink_to(file)
+        return typst.Fonts(include_system_fonts=False, font_paths=[str(font_folder()), folder])
 
 
-@cache
-def all_fonts() -> typst.Fonts:
-    """The bundled fonts and those of the machine."""
-    return typst.Fonts(include_system_fonts=True, font_paths=[str(font_folder())])
-
-
-def characters(path: str | Path, index: int = 0) -> frozenset[int]:
+def characters(path: str | Path) -> frozenset[int]:
     """Code points a font file has glyphs for; empty when it cannot be read."""
     from fontTools.ttLib import TTFont, TTLibError
 
     try:
-        with TTFont(path, fontNumber=index, lazy=True) as font:
+        with TTFont(path, fontNumber=0, lazy=True) as font:
             return frozenset(font.getBestCmap() or ())
     except (OSError, TTLibError, KeyError, AttributeError):
         return frozenset()
@@ -53,24 +66,54 @@ def bundled_characters() -> frozenset[int]:
 
 
 @cache
-def system_characters() -> frozenset[int]:
-    """Code points of the fonts of this machine, only asked for when needed.
+def system_fonts() -> dict[int, tuple[str, ...]]:
+    """The font files of this machine to take for a code point: regular, and bold if there is.
 
-    Reading hundreds of fonts takes seconds, so that a file remembers what was found in them.
+    Only asked for when needed. To read hundreds of fonts takes seconds, so that a file
+    remembers what was found in them.
     """
-    files = sorted({(font.path, font.index) for font in all_fonts().fonts() if font.path})
-    stats = [(path, index, Path(path).stat().st_mtime) for path, index in files]
+    files = font_files(FOLDERS)
+    stats = [(str(file), file.stat().st_mtime) for file in files]
     key = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
-    memory = cache_folder() / f"characters-{key[:24]}.json"
-    with contextlib.suppress(OSError, ValueError):
-        return frozenset(json.loads(memory.read_text("utf-8")))
-    found = frozenset().union(*(characters(path, index) for path, index in files))
-    with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memory.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(sorted(found)), "utf-8")
-        temporary.replace(memory)
-    return found
+    memory = cache_folder() / f"fonts-{key[:24]}.json"
+    try:
+        families = json.loads(memory.read_text("utf-8"))
+    except (OSError, ValueError):
+        families, seen = [], bundled_characters()
+        for members in by_family(files):
+            points = characters(members[0]) - seen
+            families.append((members, sorted(points)))
+            seen |= points
+        with contextlib.suppress(OSError):
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            temporary = memory.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps(families), "utf-8")
+            temporary.replace(memory)
+    return {point: tuple(members) for members, points in families for point in points}
+
+
+def font_files(folders: Iterable[str]) -> list[Path]:
+    """The font files in and below some folders."""
+    walks = (os.walk(Path(folder).expanduser()) for folder in folders)
+    files = (Path(root, name) for walk in walks for root, _, names in walk for name in names)
+    suffixes = (".ttf", ".otf", ".ttc", ".otc")
+    return sorted(file for file in files if file.suffix.lower() in suffixes and file.is_file())
+
+
+def by_family(files: Iterable[Path]) -> list[list[str]]:
+    """Of each family the regular file and the bold one, where it has them; sans serif first."""
+    families: dict[str, dict[str, str]] = {}
+    for file in files:
+        name = file.stem.lower()
+        styles = families.setdefault(STYLE.sub("", name).strip("-_ "), {})
+        styles.setdefault("".join(STYLE.findall(name)), str(file))
+    kept = []
+    for _, styles in sorted(
+        families.items(), key=lambda item: ("sans" not in item[0], item[0])
+    ):
+        regular = styles.get("regular") or styles.get("") or next(iter(styles.values()))
+        kept.append([regular, *([styles["bold"]] if "bold" in styles else [])])
+    return kept
 
 
 def cache_folder() -> Path:
@@ -84,16 +127,11 @@ FORMAT = re.compile("[\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\u
 
 
 class Glyphs:
-    """Knows what can be shown, and remembers what could not be."""
+    """Knows what can be shown; remembers what could not be, and which font files it takes."""
 
     def __init__(self):
         self.missing: set[str] = set()
-        self.needs_system_fonts = False
-
-    @property
-    def fonts(self) -> typst.Fonts:
-        """The fonts to typeset with."""
-        return all_fonts() if self.needs_system_fonts else bundled_fonts()
+        self.files: set[str] = set()
 
     def shown(self, text: str) -> str:
         """The text, with `⟨U+XXXX⟩` for each character that no font can show."""
@@ -114,8 +152,8 @@ class Glyphs:
             return char
         if ord(char) in bundled_characters():
             return char
-        if ord(char) in system_characters():
-            self.needs_system_fonts = True
+        if files := system_fonts().get(ord(char)):
+            self.files.update(files)
             return char
         self.missing.add(char)
         return f"⟨U+{ord(char):04X}⟩"

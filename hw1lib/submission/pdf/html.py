@@ -33,6 +33,7 @@ from hw1lib.submission.pdf.document import (
     Rule,
     Span,
     Styled,
+    Table,
     TableCell,
     Together,
     UnsetFormula,
@@ -272,6 +273,13 @@ class _Converter:
         self.depth += 4  # each level of a table takes several of the template
         tables = lay_out(rows, self.cell, self.context.max_lines, self.context.note)
         self.depth -= 4
+        if self.page:  # the columns of a data frame run as a browser shows them
+            tables = [
+                replace(part, right_to_left=right_to_left(part.cells[: part.columns]))
+                if isinstance(part, Table)
+                else part
+                for part in tables
+            ]
         return [*(block for caption in captions for block in caption), *tables]
 
     def cell(self, tag: LexborNode) -> TableCell:

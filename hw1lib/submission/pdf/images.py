@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from selectolax.lexbor import LexborHTMLParser
 
 from hw1lib.submission.pdf.document import Figure
-from hw1lib.submission.pdf.glyphs import bundled_fonts
+from hw1lib.submission.pdf.glyphs import fonts
 
 #: CSS pixels to points. 0.75 is life size; the text of code is printed at 8 pt where JupyterLab
 #: has 13 px, and images shrink with it.
@@ -145,7 +145,7 @@ class Images:
         return file.read_bytes(), "image/svg+xml" if file.suffix.lower() == ".svg" else ""
 
 
-def typeset(files: dict[str, bytes], fonts: typst.Fonts, **options: object) -> bytes:
+def typeset(files: dict[str, bytes], font_paths: typst.Fonts, **options: object) -> bytes:
     """The PDF of `main.typ` among files that see each other and no others.
 
     Raises:
@@ -157,14 +157,14 @@ def typeset(files: dict[str, bytes], fonts: typst.Fonts, **options: object) -> b
         main = str(Path(folder, "main.typ"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", typst.TypstWarning)
-            return typst.compile(main, root=folder, font_paths=fonts, **options)
+            return typst.compile(main, root=folder, font_paths=font_paths, **options)
 
 
 def probe(name: str, data: bytes) -> None:
     """Let Typst read a drawing alone, so that a broken one fails no more than itself."""
     source = f'#set page(width: auto, height: auto)\n#image("{name}")'
     try:
-        typeset({"main.typ": source.encode(), name: data}, bundled_fonts())
+        typeset({"main.typ": source.encode(), name: data}, fonts())
     except typst.TypstError as error:
         raise ImageError(f"it cannot be read ({error})") from None
 
