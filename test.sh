@@ -6,6 +6,6 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/hw1lib/setup.sh"
 
-prepare_venv
+prepare_venv tests
 cd "$root"
 exec "$venv/bin/python" -I -m pytest "$@"

@@ -5,6 +5,9 @@ unset CDPATH # cd would go elsewhere, and say so
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
 stamp=$venv/hw1-made-from # "unfinished", or all that this .venv was made from
+test_pins=$root/tests/requirements.txt
+test_stamp=$venv/hw1-tests-from # the pins of the tests that are in it
+cpu_index=${HW1_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}
 # Neither these nor files of the current folder (hence python -I) may stand in for a package.
 unset PYTHONPATH PYTHONHOME
 
@@ -32,45 +35,63 @@ require_limits() {
       "Open another shell, or ask whoever set the limit, and run again."
 }
 
-# Prints the first Python of 3.10 or newer that can make a virtual environment. Each is tried by
-# running it: a pyenv shim is there for versions that are not.
+# Prints the newest Python that can make a virtual environment and for which the pinned packages
+# have builds. Each is tried by running it: a pyenv shim is there for versions that are not.
 find_python() {
   local candidates candidate bare=
-  candidates=(python3 python3.14 python3.13 python3.12 python3.11 python3.10 python)
+  candidates=(python3.14 python3.13 python3.12 python3.11 python3.10 python3 python)
   [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
   for candidate in "${candidates[@]}"; do
-    "$candidate" -I -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1 ||
-      continue
+    fits "$candidate" || continue
     if "$candidate" -I -c 'import ensurepip, venv' >/dev/null 2>&1; then
       printf '%s' "$candidate"
       return
     fi
-    bare=$candidate
+    bare=${bare:-$candidate}
   done
   [ -z "$bare" ] || stop "$bare has no venv module, which makes .venv. On Debian and Ubuntu" \
     "'sudo apt install python3-venv' adds it; or name another Python: PYTHON=/path/to/python3 $0"
-  stop "No Python 3.10 or newer was found; tried ${candidates[*]}. Install one from python.org," \
-    "conda or pyenv, or name the one you have: PYTHON=/path/to/python3 $0"
+  stop "No Python from 3.10 to 3.14 was found; tried ${candidates[*]}. Install one from" \
+    "python.org, conda or pyenv, or name the one you have: PYTHON=/path/to/python3 $0"
+}
+
+fits() {
+  "$1" -I -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' >/dev/null 2>&1
 }
 
 # Makes .venv when there is none, when it is unfinished or broken or was made elsewhere; brings it
-# up to date when requirements.txt or pyproject.toml changed; otherwise does nothing.
+# up to date when requirements.txt or pyproject.toml changed; otherwise does nothing. For the
+# tests (`prepare_venv tests`) it also gets what only they need.
 prepare_venv() {
-  local wanted
+  local wanted purpose=${1:-}
+  case ${HW1_TORCH:-auto} in
+    auto | cpu | cuda) ;;
+    *) stop "HW1_TORCH is '$HW1_TORCH'; it can be auto, cpu or cuda." ;;
+  esac
   require_limits
   wanted=$(printf '%s\n' "$root" && cat "$root/requirements.txt" "$root/pyproject.toml")
-  if is_ready; then return; fi
-  exec 9<"$root/requirements.txt"
-  await_turn
-  is_ready || make_venv
-  exec 9<&-
+  if ! is_ready || ! has_test_packages; then
+    exec 9<"$root/requirements.txt"
+    await_turn
+    is_ready || make_venv
+    has_test_packages || add_test_packages
+    exec 9<&-
+  fi
+  if [ -z "${HW1_TORCH:-}" ] && has_cpu_torch && has_nvidia_driver; then
+    echo "This machine has an NVIDIA driver, but .venv has torch for the CPU alone." \
+      "HW1_TORCH=cuda $0 changes that once and for all; HW1_TORCH=cpu $0 says no more of it."
+  fi
 }
 
 # Running it also finds what a stamp cannot know: a Python that an upgrade of the system took
 # away, one of another machine, packages that were deleted.
 is_ready() {
   [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] &&
-    "$venv/bin/python" -I -B -c 'import hw1lib' >/dev/null 2>&1
+    "$venv/bin/python" -I -B -c 'import hw1lib' >/dev/null 2>&1 && ! wants_other_torch
+}
+
+has_test_packages() {
+  [ "$purpose" != tests ] || [ "$(cat "$test_stamp" 2>/dev/null)" = "$(cat "$test_pins")" ]
 }
 
 # Waits while another run makes .venv. The lock is the operating system's, on the open file 9: it
@@ -93,27 +114,49 @@ except OSError:
 }
 
 make_venv() {
-  local made python
+  local made python torch packages
   made=$(cat "$stamp" 2>/dev/null || true)
   SECONDS=0
   if is_usable "$made"; then
-    echo "Bringing .venv up to date with requirements.txt"
+    python=$venv/bin/python
+    choose_torch "$(installed_torch)"
+    echo "Bringing .venv up to date with requirements.txt; it gets $torch"
+    if wants_other_torch; then
+      made=unfinished
+      echo unfinished >"$stamp"
+      remove_torch
+    fi
   else
     python=$(find_python)
-    echo "Making .venv with $("$python" --version) ($python)." \
-      "The first time this downloads some 3 GB, fills 6 GB and takes about 90 s."
+    choose_torch
+    echo "Making .venv with $("$python" --version) ($python) and $torch"
     made=unfinished
     { rm -rf "$venv" && mkdir "$venv" && echo unfinished >"$stamp"; } ||
       stop "$venv cannot be written: move the project to a folder of yours and run again."
-    "$python" -I -m venv "$venv" || stop "$python could not make $venv; its own words are above."
+    with_progress "$python" -I -m venv --prompt HW1 "$venv" ||
+      stop "$python could not make $venv; its own words are above."
   fi
   echo unfinished >"$stamp"
-  if ! install; then
+  if ! advised install "${packages[@]}"; then
     printf '%s\n' "$made" >"$stamp" # pip that fails leaves what was there
     exit 1
   fi
   printf '%s\n' "$wanted" >"$stamp"
-  echo ".venv is ready after $SECONDS s"
+  say_ready
+}
+
+add_test_packages() {
+  SECONDS=0
+  echo "Adding to .venv what only the tests need, some 0.2 GB"
+  advised pip_install -r "$test_pins" -c "$root/requirements.txt" || exit 1
+  cp "$test_pins" "$test_stamp"
+  say_ready
+}
+
+say_ready() {
+  local size
+  read -r size _ < <(du -sm "$venv") || true
+  echo ".venv is ready after $SECONDS s: $size MB"
 }
 
 # Whether .venv, with this content of its stamp (none where a student made it), can be added to.
@@ -122,32 +165,159 @@ is_usable() {
     '' | "$root" | "$root"$'\n'*) ;;
     *) return 1 ;;
   esac
-  "$venv/bin/python" -I -c 'import pip, sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
+  fits "$venv/bin/python" && "$venv/bin/python" -I -c 'import pip' >/dev/null 2>&1
 }
 
-install() {
-  local errors status=0
-  { errors=$(pip_install -r "$root/requirements.txt" 2>&1 >&3 &&
-    pip_install --no-deps --no-build-isolation -e "$root" 2>&1 >&3) || status=$?; } 3>&1
-  [ -z "$errors" ] || printf '%s\n' "$errors" >&2
-  [ $status -ne 0 ] || return 0
-  case $errors in
-    *'No space left'* | *'Disk quota'*)
-      explain "The disk is full: .venv takes 6 GB and pip's cache 3 GB. Free some, then run again." ;;
-    *onnection* | *'timed out'* | *'name resolution'* | *Retrying*)
-      explain "The packages could not be downloaded. Check the network, or a proxy's settings" \
-        "(HTTPS_PROXY, PIP_INDEX_URL), then run again: what has arrived is not fetched twice." ;;
-    *'No matching distribution'*)
-      explain "This Python or machine has no build of the package named above. Linux, or a Mac" \
-        "with Apple's chip, with Python 3.10 to 3.13 has: PYTHON=/path/to/python3 $0" ;;
-    *)
-      explain "pip failed; its own words are above. Run again, or delete .venv to start afresh." ;;
+# Sets `torch`, in words, and `packages`, pip's arguments. Linux has two builds of one version:
+# PyPI's with CUDA, and a CPU build in an index of its own, which pip prefers when it is given.
+choose_torch() { # [the build to keep]
+  local build=${1:-}
+  packages=(-r "$root/requirements.txt")
+  torch="torch: a download of some 0.3 GB, 1 GB of disk"
+  is_linux || return 0
+  case ${HW1_TORCH:-auto} in
+    auto) [ -n "$build" ] || { has_nvidia_driver && build=cuda || build=cpu; } ;;
+    *) build=$HW1_TORCH ;;
   esac
-  return $status
+  torch="torch with CUDA: a download of some 3 GB, 6 GB of disk"
+  [ "$build" = cpu ] || return 0
+  if lists_cpu_builds "$python"; then
+    packages+=(--extra-index-url "$cpu_index")
+    torch="torch for the CPU: a download of some 0.4 GB, 1.3 GB of disk"
+  else
+    torch="$torch (the smaller CPU build is not to be had from $cpu_index)"
+  fi
+}
+
+is_linux() { case $OSTYPE in linux*) ;; *) return 1 ;; esac }
+
+has_nvidia_driver() {
+  command -v nvidia-smi >/dev/null || [ -e /proc/driver/nvidia/version ] ||
+    [ -e /usr/lib/wsl/lib/nvidia-smi ]
+}
+
+# Whether HW1_TORCH asks for the build that .venv does not have.
+wants_other_torch() {
+  is_linux || return 1
+  case ${HW1_TORCH:-auto} in
+    cuda) has_cpu_torch ;;
+    cpu) [ "$(installed_torch)" = cuda ] && lists_cpu_builds "$venv/bin/python" ;;
+    *) return 1 ;;
+  esac
+}
+
+has_cpu_torch() { [ "$(installed_torch)" = cpu ]; }
+
+installed_torch() {
+  local info
+  for info in "$venv"/lib/python3.*/site-packages/torch-*.dist-info; do
+    case $info in
+      *+cpu.dist-info) echo cpu ;;
+      *'*.dist-info') ;; # no such file
+      *) echo cuda ;;
+    esac
+  done
+}
+
+# Whether the index of CPU builds lists the pinned ones for this Python and machine, found within
+# 5 s. A page that asks for a login, or nobody, may answer in its stead.
+lists_cpu_builds() {
+  "$1" -I - "$cpu_index" "$root/requirements.txt" 2>/dev/null <<'EOF'
+import os, platform, re, sys, threading
+from urllib.parse import unquote
+from urllib.request import Request, urlopen
+
+index, requirements = sys.argv[1:]
+tag = "cp{0}{1}-cp{0}{1}".format(*sys.version_info)
+
+def look():
+    pins = re.findall(r"^(torch|torchvision)==([\w.]+)", open(requirements).read(), re.M)
+    for name, version in pins:
+        request = Request(f"{index}/{name}/", headers={"User-Agent": "pip"})
+        page = unquote(urlopen(request, timeout=5).read().decode())
+        wheel = re.escape(f"{name}-{version}+cpu-{tag}-") + rf"\w*{platform.machine()}\.whl"
+        if not re.search(wheel, page):
+            return
+    os._exit(0)
+
+looking = threading.Thread(target=look, daemon=True)
+looking.start()
+looking.join(5)
+os._exit(1)
+EOF
+}
+
+# pip would keep the build that is there, since both have one version; and with it goes what only
+# the other one needs.
+remove_torch() {
+  "$venv/bin/python" -I -m pip list --format freeze |
+    grep -oE '^(torch|torchvision|triton|(nvidia|cuda)-[^=]*)==' | tr -d = |
+    xargs "$venv/bin/python" -I -m pip uninstall --quiet --yes
+}
+
+# All that requirements.txt names, this project, and a name for the kernel, so that a launcher
+# that lists several shows which one is ours.
+install() { # pip's arguments
+  pip_install "$@" &&
+    pip_install --no-deps --no-build-isolation -e "$root" &&
+    "$venv/bin/python" -I -m ipykernel install --prefix "$venv" --display-name HW1 >/dev/null
 }
 
 pip_install() {
   local quiet=--quiet
   [ ! -t 3 ] || quiet= # its progress bars are for a person
   PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -I -m pip install $quiet "$@"
+}
+
+# Runs a command that installs; where it fails, says what to do about what it said.
+advised() {
+  local errors status=0
+  { errors=$(with_progress "$@" 2>&1 >&3 | copied) || status=$?; } 3>&1 4>&2
+  [ $status -ne 0 ] || return 0
+  case $errors in
+    *'No space left'* | *'Disk quota'*)
+      explain "The disk is full. The first line says how much is needed; pip's cache takes as much" \
+        "as is downloaded. Free some, then run again." ;;
+    *onnection* | *'timed out'* | *'name resolution'* | *Retrying*)
+      explain "The packages could not be downloaded. Check the network, or a proxy's settings" \
+        "(HTTPS_PROXY, PIP_INDEX_URL), then run again: what has arrived is not fetched twice." ;;
+    *'No matching distribution'*)
+      explain "This Python or machine has no build of the package named above. Linux, or a Mac" \
+        "with Apple's chip, with Python 3.10 to 3.14 has: PYTHON=/path/to/python3 $0" ;;
+    *)
+      explain "pip failed; its own words are above. Run again, or delete .venv to start afresh." ;;
+  esac
+  return $status
+}
+
+# Copies its input to the terminal (4) at once, and on.
+copied() {
+  local line
+  while IFS= read -r line || [ -n "$line" ]; do
+    printf '%s\n' "$line" >&4
+    printf '%s\n' "$line"
+  done
+}
+
+# Runs a command. On a terminal it also says, every few seconds, how far .venv has grown: pip is
+# silent for minutes while it unpacks.
+with_progress() {
+  local status=0 reporter=
+  if [ -t 1 ]; then
+    show_growth 2>/dev/null 9<&- &
+    reporter=$!
+    disown
+  fi
+  "$@" || status=$?
+  [ -z "$reporter" ] || kill "$reporter" 2>/dev/null || true
+  return $status
+}
+
+show_growth() {
+  local size before=
+  while sleep 4 && kill -0 $$ 2>/dev/null; do
+    read -r size _ < <(du -sm "$venv" 2>/dev/null) || continue
+    [ "$size" = "$before" ] || echo "  $SECONDS s: .venv has $size MB"
+    before=$size
+  done
 }

@@ -1,11 +1,19 @@
 """The set-up that export.sh and test.sh share, tried with a Python that takes no time."""
 
+import functools
+import http.server
 import os
+import platform
+import pty
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import venv
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,21 +23,38 @@ from tests.fixtures.disks import read_only
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 HANG_S = 120  # no measure of speed: it only ends what hangs
-TOOLS = ("bash", "env", "dirname", "cat", "rm", "mkdir", "cp", "sleep")
+TOOLS = ("bash", "env", "dirname", "cat", "rm", "mkdir", "cp", "ln", "sleep")
+TOOLS += ("du", "grep", "tr", "xargs")
+NOBODY = "http://127.0.0.1:9"  # a port at which no program listens
 
-# Answers as Python would to what the scripts ask, and writes down what it was asked to do.
+# Answers as Python would to what the scripts ask, and writes down what it was asked to do. A
+# virtual environment $STUB/real is one that a real pip works on.
 PYTHON = """#!/usr/bin/env bash
 case "$*" in
-  *fcntl*) exec "$REAL_PYTHON" "$@" ;;
-  *version_info*) [ ! -e "$STUB/too-old" ] ;;
+  *fcntl* | "-I - "*) exec "$REAL_PYTHON" "$@" ;;
+  *version_info*)
+    version=3.11
+    [ ! -e "$STUB/${0##*/}" ] || version=$(cat "$STUB/${0##*/}")
+    exec "$REAL_PYTHON" -I -c "import sys; sys.version_info = (${version/./, },); ${!#}" ;;
   *ensurepip*) [ ! -e "$STUB/no-venv-module" ] ;;
   --version) echo Python 3.11.7 ;;
-  "-I -m venv "*) echo venv >>"$STUB/log"; mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-  "-I -m pip install "*)
+  "-I -m venv "*)
+    echo venv >>"$STUB/log"
+    mkdir -p "${!#}/bin" && cp "$0" "${!#}/bin/python"
+    [ ! -e "$STUB/real" ] || ln -s "$STUB/real/lib" "${!#}/lib" ;;
+  "-I -m pip "*)
     echo "pip $*" >>"$STUB/log"
+    [ ! -e "$STUB/pip-warns" ] || cat "$STUB/pip-warns" >&2
     while [ -e "$STUB/pip-hangs" ]; do sleep 0.1; done
     if [ -e "$STUB/pip-fails" ]; then cat "$STUB/pip-fails" >&2; exit 1; fi
-    rm -f "$STUB/no-hw1lib" ;;
+    rm -f "$STUB/no-hw1lib"
+    case "$*" in
+      *" -e "* | *tests/requirements.txt*) ;;
+      *)
+        [ ! -e "$STUB/real" ] ||
+          exec "$REAL_PYTHON" -I -m pip --python "$STUB/real" "${@:4}" ;;
+    esac ;;
+  "-I -m ipykernel "*) echo "${!#}" >"$STUB/kernel" ;;
   *"import hw1lib"*) [ ! -e "$STUB/no-hw1lib" ] ;;
   *) echo "$PWD: $*" ;;
 esac
@@ -43,7 +68,7 @@ class Machine:
         self.stub = folder / "stub"
         self.bin = folder / "bin"
         self.project = folder / "my home work"
-        for path in (self.stub, self.bin, self.project / "hw1lib"):
+        for path in (self.stub, self.bin, self.project / "hw1lib", self.project / "tests"):
             path.mkdir(parents=True)
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
@@ -51,9 +76,13 @@ class Machine:
             shutil.copy(PROJECT_ROOT / name, self.project / name)
         (self.project / "requirements.txt").write_text("torch==2.14.0\n")
         (self.project / "pyproject.toml").write_text("[project]\n")
+        (self.project / "tests/requirements.txt").write_text("hypothesis==6\n")
         self.env = {"PATH": str(self.bin), "STUB": str(self.stub)}
         self.env["REAL_PYTHON"] = sys.executable
+        self.env["HW1_TORCH_INDEX"] = NOBODY
         self.add_python("python3")
+        self.set("log")
+        self.read = 0
 
     @property
     def stamp(self) -> Path:
@@ -70,10 +99,9 @@ class Machine:
 
     def asked(self) -> list[str]:
         """What Python was asked to make or install since the last call."""
-        log = self.stub / "log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        log.unlink(missing_ok=True)
-        return lines
+        lines = (self.stub / "log").read_text().splitlines()
+        new, self.read = lines[self.read :], len(lines)
+        return new
 
     def run(self, *command: str, **kwargs) -> subprocess.CompletedProcess:
         script, *arguments = command
@@ -122,7 +150,11 @@ def test_first_run_makes_the_environment_and_the_second_goes_straight_on(machine
     assert made == "venv"
     assert requirements.endswith(f"-r {machine.project}/requirements.txt")
     assert project.endswith(f"-e {machine.project}")
-    assert "90 s" in first.stdout
+    said = first.stdout.splitlines()
+    assert "Making .venv with Python 3.11.7 (python3) and torch" in said[0]
+    assert " GB of disk" in said[0]
+    assert re.fullmatch(r".venv is ready after \d+ s: \d+ MB", said[-2])
+    assert (machine.stub / "kernel").read_text() == "HW1\n"
 
     second = machine.run("export.sh", "123456789", "--strict")
     assert machine.asked() == []
@@ -134,8 +166,24 @@ def test_both_scripts_share_one_environment(machine):
     machine.run("export.sh")
     machine.asked()
     done = machine.run("test.sh", "-k", "two words")
-    assert machine.asked() == []
+    assert "venv" not in machine.asked()
     assert done.stdout.endswith("-m pytest -k two words\n")
+
+
+def test_what_only_the_tests_need_is_added_by_them_alone_and_once(machine):
+    machine.run("export.sh")
+    pins = machine.project / "tests/requirements.txt"
+    assert not any(str(pins) in line for line in machine.asked())
+    machine.run("test.sh")
+    (added,) = machine.asked()
+    assert added.endswith(f"-r {pins} -c {machine.project}/requirements.txt")
+    machine.run("test.sh")
+    assert machine.asked() == []
+    pins.write_text("hypothesis==7\n")
+    machine.run("export.sh")
+    assert machine.asked() == []
+    machine.run("test.sh")
+    assert len(machine.asked()) == 1
 
 
 def test_scripts_work_from_any_folder(machine, tmp_path):
@@ -176,8 +224,9 @@ def test_a_second_set_up_waits_for_the_first_and_says_so(machine):
     assert ".venv is ready" in first.communicate(timeout=HANG_S)[0]
     assert second.communicate(timeout=HANG_S)[0].endswith("-m hw1lib.submission\n")
     assert second.returncode == 0
-    (project,) = machine.asked()
-    assert project.endswith(f"-e {machine.project}")  # the rest of the first
+    project, tests = machine.asked()  # the rest of the first
+    assert project.endswith(f"-e {machine.project}")
+    assert "tests/requirements.txt" in tests
 
 
 def test_a_set_up_waits_for_the_pip_of_one_that_was_killed_and_then_starts_afresh(machine):
@@ -283,6 +332,34 @@ def test_a_failed_installation_says_why_and_what_to_do(machine, words, sentence)
     assert machine.asked()[0] == "venv"
 
 
+def test_what_pip_warns_of_is_shown_at_once(machine):
+    machine.set("pip-warns", "WARNING: this machine's clock is slow\n")
+    machine.set("pip-hangs")
+    with subprocess.Popen(
+        [machine.project / "export.sh"], env=machine.env, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr.readline() == "WARNING: this machine's clock is slow\n"
+        machine.let_pip_end()
+        process.communicate(timeout=HANG_S)
+    assert process.returncode == 0
+
+
+def test_on_a_terminal_pip_s_silence_is_filled(machine):
+    """It unpacks for minutes without a word."""
+    machine.set("pip-hangs")
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [machine.project / "export.sh"], env=machine.env, stdout=its, stderr=its
+    )
+    os.close(its)
+    shown = b""
+    while not re.search(rb"\d+ s: .venv has \d+ MB", shown):
+        shown += os.read(ours, 1000)
+    machine.let_pip_end()
+    assert process.wait(timeout=HANG_S) == 0
+    os.close(ours)
+
+
 def test_a_failed_update_keeps_the_environment_and_is_tried_again(machine):
     machine.run("test.sh")
     (machine.project / "requirements.txt").write_text("torch==99\n")
@@ -354,6 +431,14 @@ def test_a_python_that_does_not_run_is_passed_over(machine):
     assert "(python3.11)" in done.stdout
 
 
+def test_the_newest_python_that_fits_is_taken_though_a_newer_one_comes_first(machine):
+    for name in ("python3.10", "python3.12", "python3.13"):
+        machine.add_python(name)
+    machine.set("python3", "3.15")
+    machine.set("python3.13", "3.15")
+    assert "(python3.12)" in machine.run("export.sh").stdout.splitlines()[0]
+
+
 def test_the_python_named_is_the_one_used(machine, tmp_path):
     machine.add_python("python3", "#!/usr/bin/env bash\nexit 1\n")
     machine.env["PYTHON"] = str(machine.add_python("my python"))
@@ -363,12 +448,13 @@ def test_the_python_named_is_the_one_used(machine, tmp_path):
 @pytest.mark.parametrize(
     ("fact", "sentence"),
     [
-        ("too-old", "No Python 3.10 or newer was found; tried python3 "),
-        ("no-venv-module", "python3 has no venv module"),
+        (("python3", "3.9"), "No Python from 3.10 to 3.14 was found; tried python3.14 "),
+        (("python3", "3.15"), "No Python from 3.10 to 3.14 was found; tried python3.14 "),
+        (("no-venv-module", ""), "python3 has no venv module"),
     ],
 )
 def test_an_unfit_python_is_named_with_a_way_on(machine, fact, sentence):
-    machine.set(fact)
+    machine.set(*fact)
     failed = machine.run("export.sh")
     assert failed.returncode == 1
     assert sentence in failed.stderr
@@ -391,8 +477,8 @@ def test_a_project_folder_that_cannot_be_written_is_named(machine):
 # One that a file of the current folder leads astray must not be believed to be unfit.
 PASSES_ON = """#!/usr/bin/env bash
 case "$*" in
-  "-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
-  "-I -m pip install "* | "-I -B -m hw1lib.submission" | *"import hw1lib"*)
+  "-I -m venv "*) mkdir -p "${!#}/bin" && cp "$0" "${!#}/bin/python" ;;
+  "-I -m pip "* | "-I -m ipykernel "* | "-I -B -m hw1lib.submission" | *"import hw1lib"*)
     exec "$REAL_PYTHON" -I -c "import typing, random, pip" ;;
   *) exec "$REAL_PYTHON" "$@" ;;
 esac
@@ -423,3 +509,175 @@ def test_help_installs_nothing_and_needs_no_package(machine, tmp_path, arguments
     assert (done.returncode, done.stderr) == (0, "")
     assert shown in done.stdout
     assert not (machine.project / ".venv").exists()
+
+
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has two builds")
+TAG = "cp{0}{1}-cp{0}{1}".format(*sys.version_info)
+
+
+class Indices(http.server.SimpleHTTPRequestHandler):
+    """PyPI, and PyTorch's index of CPU builds as `cpu`, or what answers in its stead."""
+
+    cpu = "there"
+    asked_cpu = 0
+
+    def do_GET(self):
+        if self.path.startswith("/cpu/"):
+            type(self).asked_cpu += 1
+            if self.cpu == "a login page":
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"<html><a href='/login'>Log in to this network</a></html>")
+                return
+            if self.cpu == "hanging":
+                self.closed.wait(HANG_S)
+                return
+        super().do_GET()
+
+    def log_message(self, *arguments):
+        pass
+
+
+def write_wheel(folder: Path, name: str, version: str, *needs: str, tag: str = "py3-none-any"):
+    """A package without content, as pip installs it."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
+    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+    metadata += [f"Requires-Dist: {need}" for need in needs]
+    path = folder / name / f"{name.replace('-', '_')}-{version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", "\n".join(metadata) + "\n")
+        wheel.writestr(
+            f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture
+def online(machine, tmp_path):
+    """The machine with a real pip, and packages without content in indices of its own."""
+    site = tmp_path / "site"
+    cpu_tag = f"{TAG}-linux_{platform.machine()}"
+    write_wheel(site / "pypi", "torch", "2.14.0", "nvidia-cublas")
+    write_wheel(site / "pypi", "nvidia-cublas", "13.1")
+    write_wheel(site / "pypi", "torchvision", "0.29.0")
+    write_wheel(site / "cpu", "torch", "2.14.0+cpu", tag=cpu_tag)
+    write_wheel(site / "cpu", "torchvision", "0.29.0+cpu", tag=cpu_tag)
+    write_wheel(site / "none for this Python", "torch", "2.14.0+cpu", tag="cp27-cp27m-any")
+    requirements = machine.project / "requirements.txt"
+    requirements.write_text("torch==2.14.0\ntorchvision==0.29.0\n")
+    handler = type("Handler", (Indices,), {"closed": threading.Event()})
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(handler, directory=str(site))
+    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    venv.create(machine.stub / "real", symlinks=True)
+    machine.handler = handler
+    machine.url = f"http://127.0.0.1:{server.server_port}"
+    machine.env |= {
+        "HW1_TORCH_INDEX": f"{machine.url}/cpu",
+        "PIP_INDEX_URL": f"{machine.url}/pypi",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_CACHE_DIR": "1",
+    }
+    yield machine
+    handler.closed.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def installed(machine) -> set[str]:
+    """Names and versions in .venv, without pip and the like."""
+    site_packages = next((machine.project / ".venv/lib").glob("python3*/site-packages"))
+    return {
+        path.name.removesuffix(".dist-info") for path in site_packages.glob("*-*.dist-info")
+    }
+
+
+CPU = {"torch-2.14.0+cpu", "torchvision-0.29.0+cpu"}
+CUDA = {"torch-2.14.0", "torchvision-0.29.0", "nvidia_cublas-13.1"}
+NO_DRIVER = pytest.mark.skipif(
+    any(map(os.path.exists, ("/proc/driver/nvidia/version", "/usr/lib/wsl/lib/nvidia-smi"))),
+    reason="this machine has an NVIDIA driver",
+)
+
+
+@ON_LINUX
+@NO_DRIVER
+def test_without_an_nvidia_driver_torch_is_the_cpu_build(online):
+    done = online.run("export.sh")
+    assert done.returncode == 0, done.stderr
+    assert "torch for the CPU: a download of some 0.4 GB, 1.3 GB of disk" in done.stdout
+    assert installed(online) == CPU
+    looked = online.handler.asked_cpu
+    assert len(online.run("export.sh").stdout.splitlines()) == 1
+    assert online.handler.asked_cpu == looked  # the second call starts at once
+
+
+@pytest.mark.slow
+@ON_LINUX
+@NO_DRIVER
+@pytest.mark.parametrize("cpu", ["absent", "hanging", "a login page", "none for this Python"])
+def test_where_the_cpu_builds_are_not_to_be_had_torch_is_as_pip_finds_it(online, cpu):
+    online.handler.cpu = cpu
+    if cpu == "absent":
+        online.env["HW1_TORCH_INDEX"] = NOBODY
+    elif cpu == "none for this Python":
+        online.env["HW1_TORCH_INDEX"] = f"{online.url}/{cpu.replace(' ', '%20')}"
+    done = online.run("export.sh")
+    assert done.returncode == 0, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert "torch with CUDA: a download of some 3 GB, 6 GB of disk" in first
+    assert f"not to be had from {online.env['HW1_TORCH_INDEX']}" in first
+    assert installed(online) == CUDA
+
+
+@pytest.mark.slow
+@ON_LINUX
+@pytest.mark.parametrize("how", ["a driver", "HW1_TORCH=cuda"])
+def test_with_a_driver_or_on_demand_torch_has_cuda(online, how):
+    if how == "a driver":
+        online.add_python("nvidia-smi")
+    else:
+        online.env["HW1_TORCH"] = "cuda"
+    done = online.run("export.sh")
+    assert done.returncode == 0, done.stderr
+    assert "torch with CUDA" in done.stdout.splitlines()[0]
+    assert installed(online) == CUDA
+    assert online.handler.asked_cpu == 0
+
+
+@pytest.mark.slow
+@ON_LINUX
+def test_the_build_of_torch_changes_on_demand_and_all_else_stays(online):
+    online.env["HW1_TORCH"] = "cpu"
+    online.run("export.sh")
+    own = online.project / ".venv/own"
+    own.touch()
+    online.asked()
+
+    online.add_python("nvidia-smi")  # a GPU is added
+    del online.env["HW1_TORCH"]
+    hint = online.run("export.sh").stdout.splitlines()[0]
+    assert f"HW1_TORCH=cuda {online.project}/export.sh changes that" in hint
+    assert online.asked() == []
+
+    for build, packages in (("cuda", CUDA), ("cpu", CPU)):
+        online.env["HW1_TORCH"] = build
+        done = online.run("export.sh")
+        assert done.returncode == 0, done.stderr
+        assert installed(online) == packages
+        assert own.exists()
+        online.asked()
+        assert len(online.run("export.sh").stdout.splitlines()) == 1
+        assert online.asked() == []
+
+
+def test_another_word_for_the_build_of_torch_is_refused(machine):
+    machine.env["HW1_TORCH"] = "gpu"
+    failed = machine.run("export.sh")
+    assert failed.returncode == 1
+    assert "HW1_TORCH is 'gpu'; it can be auto, cpu or cuda." in failed.stderr
+    assert machine.asked() == []
