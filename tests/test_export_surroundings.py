@@ -79,7 +79,7 @@ def test_other_packages_and_settings_do_not_get_in_the_way(clone, tmp_path):
     assert has_new_set(clone)
 
 
-@pytest.mark.parametrize("package", ["nbclient", "torch", "pypdf"])
+@pytest.mark.parametrize("package", ["nbclient", "torch", "pypdfium2"])
 def test_a_package_that_is_damaged_is_named_with_a_way_on(clone, package):
     (clone.site_packages / f"{package}.py").write_text("raise ImportError('half of a file')")
     clone.write()

@@ -33,7 +33,19 @@ def load(folder: Path) -> dict[str, Split]:
 
     Source: the IDX format as LeCun, Cortes and Burges describe it with the data.
     """
-    return {"train": _split(folder, "train"), "test": _split(folder, "t10k")}
+    return {"train": _split(folder, "train"), "test": load_test(folder)}
+
+
+def load_test(folder: Path) -> Split:
+    """Read the test split alone, in a sixth of the time.
+
+    Args:
+        folder: holds the two files under the names of the MNIST site.
+
+    Raises:
+        DataError: a file is missing, damaged or not what its name says.
+    """
+    return _split(folder, "t10k")
 
 
 def _split(folder: Path, prefix: str) -> Split:

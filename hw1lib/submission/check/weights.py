@@ -39,7 +39,7 @@ def accuracy(weights: dict[str, Tensor], folder: Path) -> float:
     """
     network = FullyConnectedNetwork(INPUT_SIZE, OUTPUT_SIZE, HIDDEN_SIZE, sigmoid, lr=0)
     network.load_weights(weights)
-    images, labels = mnist.load(folder)["test"]
+    images, labels = mnist.load_test(folder)
     split = Batches(images.flatten(1).float() / 255, labels, 2000)
     with torch.inference_mode():
         return evaluate(network, split).accuracy

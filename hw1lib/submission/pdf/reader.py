@@ -6,7 +6,6 @@ of PDFs by Typst, which say what is a formula, a figure or a running head.
 """
 
 import ctypes
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,8 +15,6 @@ from typing import Literal
 import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
-from pypdf import PdfReader
-from pypdf.generic import IndirectObject
 
 #: Points by which a box may stick out of the page: side bearings and rounding.
 SLACK = 1.5
@@ -25,7 +22,9 @@ SLACK = 1.5
 #: whether something is painted over; larger pages, in points, are not painted.
 SCALE, CONTRAST, LARGEST = 2, 6, 3000
 #: Kinds of tags that stand in a line with what is around them.
-INLINE = ("/Span", "/Link", "/Em", "/Strong", "/Formula", "/Figure", "/Code", "/Quote")
+INLINE = ("Span", "Link", "Em", "Strong", "Formula", "Figure", "Code", "Quote")
+#: Characters of the longest kind of tag or value of an attribute that is looked at.
+LONGEST_NAME = 40
 #: Both halves of a character, and in the order of text that pdfium has turned around.
 HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\udc00-\udfff][\ud800-\udbff]")
 
@@ -57,7 +56,8 @@ class Reading:
 
     `text` is that of all pages, with their headers and footers.
     `lines` are the tagged paragraphs, headings, table cells and so on in reading order, without
-    the labels of list items; there are none where the PDF is not by Typst. `images` counts the
+    the labels of list items; there are none where the PDF is not by Typst. What runs over the
+    end of a page is a line on each. `images` counts the
     images by width and height in pixels.
     """
 
@@ -70,15 +70,15 @@ class Reading:
 
 @dataclass
 class _Marks:
-    """What is visible of the marked content of a PDF, by page and mark.
+    """What is visible of the marked content of a page, by mark.
 
     `cut` are the marks with words that cannot be seen.
     """
 
-    shown: dict[tuple[int, int], list[str | Shape]]
-    cut: set[tuple[int, int]]
+    shown: dict[int, list[str | Shape]] = field(default_factory=dict)
+    cut: set[int] = field(default_factory=set)
 
-    def add(self, mark: tuple[int, int], content: str | Shape) -> None:
+    def add(self, mark: int, content: str | Shape) -> None:
         self.shown.setdefault(mark, []).append(content)
 
 
@@ -88,17 +88,19 @@ def read_pdf(data: bytes) -> Reading:
     Raises:
         PdfError: it is no PDF, or a broken or locked one.
     """
-    images, marks = Counter(), _Marks({}, set())
+    images, pages, lines = Counter(), [], []
     try:
         with pypdfium2.PdfDocument(data) as document:
             about = document.get_metadata_dict()
-            pages = [read_page(page, n, marks, images) for n, page in enumerate(document)]
+            by_typst = about.get("Creator", "").startswith("Typst")
+            for page in document:
+                marks = _Marks()
+                pages.append(read_page(page, marks, images))
+                lines += tagged_lines(page, marks) if by_typst else ()
     except pypdfium2.PdfiumError as error:
         raise PdfError(f"the PDF cannot be read ({error})") from None
-    by_typst = about.get("Creator", "").startswith("Typst")
-    lines = tagged_lines(data, marks) if by_typst else ()
-    text = "\n".join(pages)
-    return Reading(text, lines, images, about.get("Title", ""), about.get("Keywords", ""))
+    title, keywords = about.get("Title", ""), about.get("Keywords", "")
+    return Reading("\n".join(pages), tuple(lines), images, title, keywords)
 
 
 # -- pages ----------------------------------------------------------------------------------
@@ -114,9 +116,7 @@ class _Object:
     box: Box
 
 
-def read_page(
-    page: pypdfium2.PdfPage, number: int, marks: _Marks, images: Counter[tuple[int, int]]
-) -> str:
+def read_page(page: pypdfium2.PdfPage, marks: _Marks, images: Counter[tuple[int, int]]) -> str:
     """Text of a page that can be seen; images and marks are noted."""
     things = [*objects(page)]
     words = page.get_textpage()
@@ -132,9 +132,9 @@ def read_page(
             pdfium.FPDFImageObj_GetImagePixelSize(thing.raw, width, height)
             images[width.value, height.value] += 1
             size = f"{width.value} x {height.value}"
-            marks.add((number, thing.mark), Shape("figure", size))
+            marks.add(thing.mark, Shape("figure", size))
         else:
-            marks.add((number, thing.mark), "")
+            marks.add(thing.mark, "")
     text: list[str] = []
     marked: dict[int, list[str]] = {}
     for i in range(words.count_chars()):
@@ -146,9 +146,9 @@ def read_page(
             text.append(unit)
             marked.setdefault(mark, []).append(unit)
         else:
-            marks.cut.add((number, mark))
+            marks.cut.add(mark)
     for mark, units in marked.items():
-        marks.add((number, mark), joined(units))
+        marks.add(mark, joined(units))
     return joined(text)
 
 
@@ -242,80 +242,75 @@ def joined(units: list[str]) -> str:
 _END, _CUT = Shape("figure", "end of a line"), Shape("figure", "words that are cut")
 
 
-def tagged_lines(data: bytes, marks: _Marks) -> tuple[Line, ...]:
-    """The tagged lines of a PDF; () where it has no tags or broken ones.
-
-    Done in one go by pypdf: pdfium reads the whole tree again for every page.
-    """
+def tagged_lines(page: pypdfium2.PdfPage, marks: _Marks) -> list[Line]:
+    """The tagged lines of a page; none where it has no tags or broken ones."""
     lines: list[list[str | Shape]] = [[]]
-    try:
-        pdf = PdfReader(io.BytesIO(data))
-        numbers = {page.indirect_reference.idnum: n for n, page in enumerate(pdf.pages)}
-        root = pdf.trailer["/Root"]["/StructTreeRoot"]
-        for content in _Tree(marks, numbers).walk(root.raw_get("/K"), 0):
-            if content is _END:
-                lines.append([])
-            elif content is not _CUT:
-                lines[-1].append(content)
-    except Exception:  # pypdf raises anything on broken data
-        return ()
-    return tuple(tuple(filter(None, line)) for line in lines if any(line))
+    tree = pdfium.FPDF_StructTree_GetForPage(page)
+    if not tree:
+        return []
+    for i in range(pdfium.FPDF_StructTree_CountChildren(tree)):
+        if element := pdfium.FPDF_StructTree_GetChildAtIndex(tree, i):
+            for content in element_content(element, marks):
+                if content is _END:
+                    lines.append([])
+                elif content is not _CUT:
+                    lines[-1].append(content)
+    pdfium.FPDF_StructTree_Close(tree)
+    return [tuple(filter(None, line)) for line in lines if any(line)]
 
 
-@dataclass
-class _Tree:
-    """Walks a structure tree: what was visible under each mark, in reading order."""
-
-    marks: _Marks
-    numbers: dict[int, int]  # of the pages, by their references
-    visited: set[int] = field(default_factory=set)
-
-    def walk(self, item: object, page: int) -> Iterator[str | Shape]:
-        """Contents of an element, of a list of them, or of a mark."""
-        if isinstance(item, IndirectObject):
-            if item.idnum in self.visited:
-                return
-            self.visited.add(item.idnum)
-            item = item.get_object()
-        if isinstance(item, list):
-            for part in item:
-                yield from self.walk(part, page)
-        elif isinstance(item, int):
-            yield from self.marked((page, int(item)))
-        elif isinstance(item, dict) and item.get("/S") != "/Lbl":
-            if "/Pg" in item:
-                page = self.numbers[item.raw_get("/Pg").idnum]
-            if "/MCID" in item:
-                yield from self.marked((page, int(item["/MCID"])))
-            elif "/K" in item:
-                yield from self.element(item, page)
-
-    def marked(self, mark: tuple[int, int]) -> Iterator[str | Shape]:
-        """What is visible under a mark; "" for lines and the like."""
-        if mark in self.marks.cut:
-            yield _CUT
-        yield from self.marks.shown.get(mark, ())
-
-    def element(self, element: dict, page: int) -> Iterator[str | Shape]:
-        """Contents of an element of the tree; a formula or figure is one shape."""
-        kind = element.get("/S")
-        content = self.walk(element.raw_get("/K"), page)
-        if kind == "/Formula":
-            parts = [*content]
-            source = Shape("formula", str(element.get("/Alt", "")))
-            content = [source] if parts and _CUT not in parts else []
-        elif kind == "/Figure":
-            parts = [part for part in content if part is not _CUT]
-            one_image = len(parts) == 1 and isinstance(parts[0], Shape)
-            content = parts if one_image or not parts else [Shape("figure", "")]
-        attributes = element.get("/A", [])
-        attributes = attributes if isinstance(attributes, list) else [attributes]
-        in_line = kind in INLINE and all(
-            each.get_object().get("/Placement") != "/Block" for each in attributes
+def element_content(element: ctypes._Pointer, marks: _Marks) -> Iterator[str | Shape]:
+    """What is visible of an element of the tree; a formula or figure is one shape."""
+    kind = string(pdfium.FPDF_StructElement_GetType, element, LONGEST_NAME)
+    if kind == "Lbl":
+        return
+    content = inner_content(element, marks)
+    if kind == "Formula":
+        parts = [*content]
+        size = pdfium.FPDF_StructElement_GetAltText(element, None, 0)
+        source = Shape(
+            "formula", string(pdfium.FPDF_StructElement_GetAltText, element, size // 2)
         )
-        if in_line:
-            yield from content
-        else:
-            yield _END
-            yield from content
-            yield _END
+        content = [source] if parts and _CUT not in parts else []
+    elif kind == "Figure":
+        parts = [part for part in content if part is not _CUT]
+        one_image = len(parts) == 1 and isinstance(parts[0], Shape)
+        content = parts if one_image or not parts else [Shape("figure", "")]
+    if kind in INLINE and not is_block(element):
+        yield from content
+    else:
+        yield _END
+        yield from content
+        yield _END
+
+
+def inner_content(element: ctypes._Pointer, marks: _Marks) -> Iterator[str | Shape]:
+    """What is visible of an element's children: other elements, or marks of the page."""
+    for i in range(pdfium.FPDF_StructElement_CountChildren(element)):
+        if child := pdfium.FPDF_StructElement_GetChildAtIndex(element, i):
+            yield from element_content(child, marks)
+            continue
+        mark = pdfium.FPDF_StructElement_GetChildMarkedContentID(element, i)
+        if mark in marks.cut:
+            yield _CUT
+        if mark >= 0:
+            yield from marks.shown.get(mark, ())
+
+
+def is_block(element: ctypes._Pointer) -> bool:
+    """Whether an element that is inline by its kind is placed as a block."""
+    buffer, size = ctypes.create_string_buffer(2 * LONGEST_NAME), ctypes.c_ulong()
+    for i in range(pdfium.FPDF_StructElement_GetAttributeCount(element)):
+        attributes = pdfium.FPDF_StructElement_GetAttributeAtIndex(element, i)
+        value = pdfium.FPDF_StructElement_Attr_GetValue(attributes, b"Placement")
+        read = pdfium.FPDF_StructElement_Attr_GetStringValue
+        if value and read(value, buffer, len(buffer), size):
+            return buffer.raw[: size.value].decode("utf-16-le", "replace") == "Block\0"
+    return False
+
+
+def string(read: Callable, element: ctypes._Pointer, length: int) -> str:
+    """A text of at most so many characters that pdfium writes with a null at its end."""
+    buffer = ctypes.create_string_buffer(2 * length)
+    size = read(element, buffer, len(buffer))
+    return buffer.raw[: max(size - 2, 0)].decode("utf-16-le", "replace")
