@@ -113,28 +113,11 @@ def activations(
 
 def jacobians(panels: Mapping[str, Tensor], *, title: str) -> Figure:
     """Jacobians (N, N) as heat maps on one scale, with their values written in."""
-    figure, axes = _panels(1, len(panels), title, height=3.0)
+    figure, axes = _panels(1, len(panels), title, height=2.6)
     limit = max(J.abs().max().item() for J in panels.values())
     for axis, (name, J) in zip(axes, panels.items(), strict=True):
         _written(axis, J, limit)
         axis.set(title=name, xlabel="k (input)", ylabel="i (output)", aspect="equal")
-    return figure
-
-
-def hidden_outputs(samples: dict[str, Tensor], *, title: str) -> Figure:
-    """Histograms of hidden units' outputs in [0, 1], a panel a network.
-
-    Args:
-        samples: network's name -> outputs, any shape.
-        title: of the figure.
-    """
-    figure, axes = _panels(1, len(samples), title, height=1.8, sharey=True)
-    for axis, (name, values) in zip(axes, samples.items(), strict=True):
-        bins = {"bins": 20, "binrange": (0, 1), "stat": "proportion"}
-        sns.histplot(x=values.flatten().numpy(force=True), ax=axis, **bins)
-        axis.set(title=name, xlim=(0, 1), ylabel="share")
-    figure.supxlabel("output of a hidden unit", fontsize="medium")
-    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 
 
@@ -244,6 +227,7 @@ def standings(models: pd.DataFrame, *, title: str) -> Figure:
         axis.annotate(text + size, (accuracy, row), fontsize=SMALL, **place)
     low, high = models["test_accuracy"].min(), models["test_accuracy"].max()
     axis.set(xlim=(low - 0.02, high + 0.9 * (high - low)), xlabel="test accuracy")
+    axis.set_xticks([percent / 100 for percent in range(65, 101, 5)])
     axis.set_yticks(rows, models["name"], fontsize=SMALL)
     axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
@@ -264,8 +248,9 @@ def schedule(rates: pd.DataFrame, *, title: str) -> Figure:
     for size, part in rates.groupby("size"):
         axis.axvline(part["epoch"].min(), color="0.6", linewidth=1, linestyle=":")
         label = {"textcoords": "offset points", "fontsize": SMALL, "color": "0.3"}
-        axis.annotate(f"{size} pixels", (part["epoch"].min(), 0), (3, 4), **label)
-    axis.set(xlabel="epoch", ylabel="learning rate", ylim=(0, 1.2 * rates["lr"].max()))
+        place = part["epoch"].min(), 1.3 * rates["lr"].max()
+        axis.annotate(f"{size} pixels", place, (3, 0), **label)
+    axis.set(xlabel="epoch", ylabel="learning rate", ylim=(0, 1.55 * rates["lr"].max()))
     return figure
 
 

@@ -24,18 +24,24 @@ def show_source(*objects: object) -> Markdown:
     """The source of classes, functions and methods, as it runs, in one highlighted block.
 
     Of a docstring the first line is shown: a page of shapes and errors stays in the library.
-    Parameters that the library has on a line each fill the lines here.
+    Parameters and plain arguments that the library has on a line each fill the lines here.
     """
     code = "\n\n".join(_briefly(dedent(inspect.getsource(o)).rstrip()) for o in objects)
     return Markdown(f"```python\n{code}\n```")
 
 
 def _briefly(source: str) -> str:
-    """The same code, each docstring cut to its first line and each head set in few lines."""
+    """The same code, each docstring cut to its first line and statements set in few lines."""
     lines: list[str | None] = [*source.split("\n")]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef):
-            _fill_head(lines, node)
+            _fill(lines, node.lineno - 1, node.body[0].lineno - 1)
+        elif isinstance(node, ast.Assign | ast.Expr | ast.Return):
+            _fill(lines, node.lineno - 1, node.end_lineno, at_most=1)
+        elif isinstance(node, ast.Call) and not any(
+            isinstance(part, ast.Call) for part in ast.walk(node) if part is not node
+        ):
+            _fill(lines, node.lineno - 1, node.end_lineno)
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
             first, last = node.body[0].lineno - 1, node.body[0].end_lineno
             if last - first > 1:
@@ -44,18 +50,23 @@ def _briefly(source: str) -> str:
     return "\n".join(line for line in lines if line is not None)
 
 
-def _fill_head(lines: list[str | None], node: ast.FunctionDef) -> None:
-    """Join the lines from `def` to its colon, each as long as the code may be."""
-    start, end = node.lineno - 1, node.body[0].lineno - 1
-    head = lines[start:end]
-    if len(head) < 3 or not head[0].endswith("(") or any("#" in line for line in head):
+def _fill(lines: list[str | None], start: int, end: int, at_most: int = 9) -> None:
+    """Join lines from an opening bracket to the closing one, each as long as code may be."""
+    found = lines[start:end]
+    if len(found) < 2 or None in found or '"""' in found[0] or "#" in "".join(found):
         return
-    parameters = " ".join(line.strip() for line in head[1:-1]).removesuffix(",")
-    whole = f"{head[0]}{parameters}{head[-1].strip()}"
+    whole = found[0]
+    for line in map(str.strip, found[1:]):
+        if line[0] in ")]}":
+            whole = whole.removesuffix(",") + line
+        else:
+            whole += line if whole[-1] in "([{" else f" {line}"
+    indent = " " * (len(whole) - len(whole.lstrip()) + 8)
     whole = whole.replace(" ", "\xa0").replace(",\xa0", ", ")  # lines end after commas
-    inner = " " * (node.col_offset + 8)
-    filled = fill(whole, 96, subsequent_indent=inner, break_on_hyphens=False)
-    lines[start:end] = [filled.replace("\xa0", " "), *[None] * (len(head) - 1)]
+    filled = fill(whole, 96, subsequent_indent=indent, break_on_hyphens=False)
+    filled = filled.replace("\xa0", " ").split("\n")
+    if len(filled) <= min(at_most, len(found) - 1) and max(map(len, filled)) <= 96:
+        lines[start:end] = [*filled, *[None] * (len(found) - len(filled))]
 
 
 class Stated:

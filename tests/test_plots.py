@@ -102,7 +102,6 @@ FIGURES = {
     "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
     "descents": lambda t: plots.descents(POINTS_OF_A_RUN, title=t),
     "jacobians": lambda t: plots.jacobians({"a": torch.eye(3)}, title=t),
-    "hidden_outputs": lambda t: plots.hidden_outputs({"a": torch.rand(9)}, title=t),
     "photo_grid": lambda t: plots.photo_grid([torch.rand(3, 5, 5)], ["x"], columns=2, title=t),
     "confusions": lambda t: plots.confusions(torch.ones(9, 9), list("abcdefghi"), title=t),
     "prediction": lambda t: plots.prediction(
@@ -243,17 +242,6 @@ def test_jacobians_have_outputs_in_rows_and_inputs_in_columns_on_one_scale():
     assert written[(0.5, 1.5)] == "3.00"
     assert left.get_ylim() == (2, 0), "the first row is on top"
     assert {axis.collections[0].get_clim() for axis in (left, right)} == {(-8, 8)}
-
-
-def test_hidden_outputs_are_shares_in_bins_from_0_to_1_under_the_networks_name():
-    samples = {"low": torch.tensor([[0.01, 0.02], [0.03, 0.99]]), "high": torch.ones(5)}
-    low, high = plots.hidden_outputs(samples, title="t").axes
-    assert [axis.get_title() for axis in (low, high)] == ["low", "high"]
-    heights = [[bar.get_height() for bar in axis.patches] for axis in (low, high)]
-    assert heights[0] == [0.75, *[0] * 18, 0.25]
-    assert heights[1] == [*[0] * 19, 1]
-    edges = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in low.patches]
-    assert (edges[0][0], edges[-1][1]) == pytest.approx((0, 1))
 
 
 def test_filters_with_negative_weights_are_rescaled_not_clipped():
