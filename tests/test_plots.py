@@ -387,6 +387,7 @@ def test_prediction_shows_each_class_with_its_probability_the_first_on_top(stand
     left, right = figure.axes
     assert torch.equal(picture(left).permute(2, 0, 1), photo)
     assert bars(right) == {"pug": 0.5, "owl": 0.125}
+    assert 0.7 < 0.5 / right.get_xlim()[1] < 0.9, "the longest bar leaves room for its label"
     assert right.yaxis_inverted()
     assert [text.get_text() for text in right.texts] == ["50.0%", "12.5%"]
     assert all(bool(bar.get_hatch()) == stand_in for bar in right.patches)

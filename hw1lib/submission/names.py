@@ -11,6 +11,9 @@ from hw1lib.assignment import COURSE_WORK, ID, ID_RULE, PLACEHOLDERS
 if TYPE_CHECKING:  # slow to import, and the notebook imports this module
     from nbformat import NotebookNode
 
+#: What the notebook's cell assigns: a list or tuple; no ID holds a bracket.
+_IDS_LINE = re.compile(r"^STUDENT_IDS *= *(\[[^][]*\]|\([^()]*\))", re.MULTILINE)
+
 
 class IdError(ValueError):
     """IDs that no submission can be named after; the message says what to write instead."""
@@ -91,12 +94,23 @@ def decide_ids(notebook: "NotebookNode", ids: Sequence[str]) -> tuple[str, ...]:
             not assign a list of texts to ``STUDENT_IDS``.
     """
     cell = _ids_cell(notebook)
-    value = _ids_expression(cell.source)
+    try:
+        (line,) = _IDS_LINE.finditer(cell.source)
+        found = ast.literal_eval(line[1])
+        if isinstance(found, str):  # brackets around a text make no tuple
+            raise ValueError
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        raise IdError(
+            "The cell with the tag ids must hold your IDs in quotes, as in the line\n"
+            f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}\nIt holds\n"
+            + "\n".join(f"    {line}" for line in cell.source.splitlines())
+        ) from None
     if not ids:
-        return parse_ids(ast.literal_eval(value))
-    chosen = parse_ids(ids)
-    cell.source = _with_value(cell.source, value, _literal(chosen))
-    return chosen
+        return parse_ids(found)
+    parsed = parse_ids(ids)
+    start, end = line.span(1)
+    cell.source = cell.source[:start] + _literal(parsed) + cell.source[end:]
+    return parsed
 
 
 def _ids_cell(notebook: "NotebookNode") -> "NotebookNode":
@@ -111,37 +125,6 @@ def _ids_cell(notebook: "NotebookNode") -> "NotebookNode":
             f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}"
         )
     return cells[0]
-
-
-def _ids_expression(source: str) -> ast.expr:
-    """What the cell assigns to STUDENT_IDS: a list or tuple of constants."""
-    found = []
-    try:
-        for statement in ast.parse(source).body:
-            match statement:
-                case ast.Assign(
-                    targets=[ast.Name(id="STUDENT_IDS")],
-                    value=ast.List(elts=elements) | ast.Tuple(elts=elements) as value,
-                ) if all(isinstance(element, ast.Constant) for element in elements):
-                    found.append(value)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        pass  # the last two for brackets too deep, and a null byte is a ValueError before 3.12
-    if len(found) != 1:
-        raise IdError(
-            "The cell with the tag ids must hold your IDs in quotes, as in the line\n"
-            f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}\nIt holds\n"
-            + "\n".join(f"    {line}" for line in source.splitlines())
-        )
-    return found[0]
-
-
-def _with_value(source: str, value: ast.expr, new: str) -> str:
-    # As ast counts them: lines by these three ends, columns in bytes.
-    lines = [line.encode() for line in re.split("\r\n|\r|\n", source)]
-    head = lines[value.lineno - 1][: value.col_offset]
-    tail = lines[value.end_lineno - 1][value.end_col_offset :]
-    lines[value.lineno - 1 : value.end_lineno] = [head + new.encode() + tail]
-    return b"\n".join(lines).decode()
 
 
 def _literal(ids: Sequence[str]) -> str:
