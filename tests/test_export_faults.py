@@ -185,7 +185,7 @@ def test_a_kernel_that_does_not_start_is_told_with_a_way_on(
     broken.write_text(f"#!/bin/sh\n{kernel}\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
-    monkeypatch.setattr(execute, "_START_S", 3)
+    monkeypatch.setattr(execute, "START_S", 3)
     assert project.export() == 1
     error = capsys.readouterr().err
     assert "did not start" in error

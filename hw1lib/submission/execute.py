@@ -25,10 +25,10 @@ _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _NO_MEMORY = re.compile(r"MemoryError|out of memory|allocate memory", re.IGNORECASE)
 _CLOSE_OTHERS = "close other programs and run the export again."
-_START_S = 300.0  # a cold, old disk takes a minute
+#: Seconds that the kernel gets to start: a cold, old disk takes a minute.
+START_S = 300.0
 _INDENT = " " * 9
 _LOG_EVERY_S = 300.0  # between progress lines where there is no terminal to rewrite one
-
 
 #: Variables of the user's own that would change what cells print, or add to it.
 _FOREIGN = re.compile(
@@ -65,7 +65,7 @@ def execute(
         on_start: called when the kernel is ready, before the first cell.
 
     Returns:
-        The kernel's peak resident memory, in bytes.
+        Peak resident memory in bytes of the kernel, the largest child of this process.
 
     Raises:
         SubmissionError: a cell raised or took too long, or the kernel did not start, or died.
@@ -109,7 +109,8 @@ def execute(
         ) from None
     except DeadKernelError:
         raise SubmissionError(client.describe(_why_it_died(client.kernel_status))) from None
-    return client.peak_memory or _peak_of_children()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # Linux counts in kB
 
 
 class _Client(NotebookClient):
@@ -117,7 +118,6 @@ class _Client(NotebookClient):
 
     def __init__(self, nb: NotebookNode, **kwargs: Any) -> None:
         super().__init__(nb, **kwargs)
-        self.peak_memory: int | None = None
         self.kernel_status: int | None = None  # of a kernel that died, as subprocess has it
         self._total = sum(is_run(cell) for cell in nb.cells)
         self._number = 0
@@ -142,7 +142,6 @@ class _Client(NotebookClient):
             await self.async_start_new_kernel(**kwargs)
             await self._connect()
             yield
-            self.peak_memory = _peak_of(self.km.provisioner.pid)
             self.shutdown_kernel = "graceful"
             self._screen.section("All cells have run")
         finally:
@@ -153,7 +152,7 @@ class _Client(NotebookClient):
     async def _connect(self) -> None:
         # asyncio.wait_for could swallow an interruption that comes as the kernel gets ready.
         alarm = asyncio.get_running_loop().call_later(
-            _START_S, os.kill, self.km.provisioner.pid, signal.SIGKILL
+            START_S, os.kill, self.km.provisioner.pid, signal.SIGKILL
         )
         try:
             await self.async_start_new_kernel_client()
@@ -236,20 +235,6 @@ class _Screen:
         if self._moves:
             shown = _INDENT + _fitted(text, shutil.get_terminal_size().columns - 10)
             print(f"\r\x1b[K{shown if text else ''}", end="", flush=True)
-
-
-def _peak_of(pid: int) -> int | None:
-    """Peak resident memory of a running process in bytes, where Linux keeps it."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return None
-    return int(re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)[1]) * 1024
-
-
-def _peak_of_children() -> int:
-    # In bytes on macOS. Linux says kB, and counts what this process had when it forked.
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def _title(cell: NotebookNode) -> str:
