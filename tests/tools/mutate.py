@@ -40,7 +40,7 @@ TESTS = {
     "history": "training",
     "training": "training network",
     "checkpoint": "checkpoint",
-    "fingerprint": "checkpoint",
+    "fingerprint": "fingerprint checkpoint",
     "progress": "training",
     "report": "report",
     "plots": "plots",
