@@ -84,7 +84,13 @@ def test_a_mistyped_digit_does_not_fit(student_id, data):
 
 @pytest.mark.parametrize(
     ("student_id", "fits"),
-    [("123456782", True), ("123456789", False), ("000000018", True), ("18", True)],
+    [
+        ("123456782", True),
+        ("123456789", False),
+        ("000000018", True),
+        ("18", True),
+        ("a123456", True),
+    ],
 )
 def test_the_check_digit_of_known_ids(student_id, fits):
     assert has_check_digit(student_id) == fits

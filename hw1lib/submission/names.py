@@ -60,8 +60,11 @@ def has_check_digit(student_id: str) -> bool:
     Other IDs are allowed, so a wrong digit is worth a warning and no more.
 
     Args:
-        student_id: digits, at most 9; an Israeli ID may be written without its leading zeros.
+        student_id: an Israeli ID may be written without its leading zeros; one that is not
+            made of digits alone has no check digit that could be wrong.
     """
+    if not student_id.isdecimal():
+        return True
     weighted = (int(digit) * (1 + place % 2) for place, digit in enumerate(_padded(student_id)))
     return sum(number // 10 + number % 10 for number in weighted) % 10 == 0
 

@@ -294,5 +294,6 @@ def cnn_is_good_enough(figures: dict[str, float], drafted: set[str]) -> Iterator
         )
         yield Finding("error", "cnn", what, "Q3.I", "Train a better one: Recipe in hw1lib/cnn")
     if parameters is not None and parameters >= BONUS_PARAMETERS:
-        what = f"the CNN has {parameters:,.0f} parameters; the bonus is for fewer than 100,000"
+        bonus = f"the bonus is for fewer than {BONUS_PARAMETERS:,}"
+        what = f"the CNN has {parameters:,.0f} parameters; {bonus}"
         yield Finding("note", "cnn", what, "Q3.I", "Fewer or narrower layers have fewer")
