@@ -258,8 +258,8 @@ def test_a_code_cell_that_lacks_fields_is_printed(fields):
 def test_a_formula_that_typst_refuses_is_shown_as_its_source_and_its_cell_stays(monkeypatch):
     convert = Notation.convert
 
-    def faulty(notation, tex, display=False):
-        found = convert(notation, tex, display=display)
+    def faulty(notation, tex):
+        found = convert(notation, tex)
         return replace(found, rows=["no such name"]) if tex in ("bad", "worse") else found
 
     monkeypatch.setattr(Notation, "convert", faulty)

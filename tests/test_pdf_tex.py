@@ -1,13 +1,15 @@
 """Formulas in TeX become Typst: every command the converter knows, one by one."""
 
+import json
 import re
 
 import pytest
+import typst
 
 from hw1lib.submission.pdf.tex import Notation
 from tests.fixtures.notebooks import export, markdown
 
-# As the converter's source is read, `""` is an empty atom and `#` begins Typst code.
+# In Typst, `""` is an empty atom and `#` begins code.
 TABLE = r"""
 a\,b  =>  a thin b
 a\:b  =>  a med b
@@ -108,8 +110,9 @@ a\mathbin{R}b  =>  a class("binary", R)b
 \emph{a}  =>  italic("a")
 \texttt{a}  =>  mono("a")
 \textsf{a}  =>  sans("a")
-\text{if $x$}  =>  upright("if "x)
-\text{50\%~a\,b}  =>  upright("50% a b")
+\text{if $x$}  =>  "if "x
+\textbf{if $x$ \emph{or}}  =>  bold("if ")x bold(" "italic("or"))
+\text{50\%~a\,b}  =>  upright("50%\u{a0}a\u{2009}b")
 \operatorname{ReLU}x  =>  op("ReLU", limits: #false)x
 \operatorname*{argmax}_x  =>  attach(op("argmax", limits: #true), b: x)
 \operatorname{arg\,max}  =>  op("arg max", limits: #false)
@@ -178,9 +181,9 @@ f'^2  =>  attach(f, t: ′ 2)
 {}_a b  =>  attach("", b: a)b
 \sum\nolimits_i  =>  attach(scripts(∑), b: i)
 \int\limits_a  =>  attach(limits(∫), b: a)
-\substack{a \\ b}  =>  mat(delim: #none, row-gap: #0.15em, script(a) ; script(b))
+\sum_{\substack{i\\j}}  =>  attach(∑, b: inline(mat(delim: #none, row-gap: #0.15em, i ; j)))
 \prod_{\substack{a\\b}}
-    =>  attach(∏, b: mat(delim: #none, row-gap: #0.15em, script(a) ; script(b)))
+    =>  attach(∏, b: inline(mat(delim: #none, row-gap: #0.15em, a ; b)))
 
 \begin{matrix}a&b\\c&d\end{matrix}  =>  mat(delim: #none, a, b ; c, d)
 \begin{pmatrix}a\\b\end{pmatrix}  =>  mat(delim: #("(", ")"), a ; b)
@@ -208,10 +211,11 @@ f'^2  =>  attach(f, t: ′ 2)
 \color{red}x  =>  #text(fill: rgb("#ff0000"), $x$)
 \textcolor{#00ff00}{x}  =>  #text(fill: rgb("#00ff00"), $x$)
 \boxed{x}  =>  #box(stroke: 0.5pt, inset: 3pt, baseline: 3pt, $display(x)$)
-\fbox{x}  =>  #box(stroke: 0.5pt, inset: 3pt, baseline: 3pt, $display(x)$)
+\fbox{two words}
+    =>  #box(stroke: 0.5pt, inset: 3pt, baseline: 3pt, $upright("two words")$)
 a\phantom{x}b  =>  a#hide($x$)b
-\hphantom{x}  =>  #hide($x$)
-\vphantom{x}  =>  #hide($x$)
+a\hphantom{\frac ab}c  =>  a#box(height: 0pt, hide($frac(a, b)$))c
+a\vphantom{bc}d  =>  a d
 a \bmod b  =>  a class("binary", "mod")b
 a \pmod n  =>  a quad \( "mod" thin n \)
 a \pod n  =>  a quad \( n \)
@@ -223,6 +227,31 @@ a \pod n  =>  a quad \( n \)
 \|x\|  =>  class("normal", ‖)x class("normal", ‖)
 a-b*c  =>  a−b∗c
 \Gamma\alpha  =>  upright(Γ)α
+\bra{a}\ket{b}
+    =>  class("opening", \⟨)a class("closing", \|)class("opening", \|)b class("closing", \⟩)
+|+\rangle  =>  \|class("normal", \+)class("closing", \⟩)
+\braket{a|b}  =>  \⟨a\|b\⟩
+\ell\wp  =>  ℓ ℘
+1{,}000  =>  1","000
+x_\rm{out}  =>  attach(x, b: upright(o u t))
+x_\mathrm{out}  =>  attach(x, b: "out")
+{\large x}y  =>  #text(size: 1.2em, $x$)y
+a \mod b  =>  a quad "mod" thin thin b
+\class{a}{x}\cssId{b}{y}  =>  x y
+\smash{x}\smash[b]{y}  =>  x y
+\rule{1em}{2pt}  =>  #box(rect(width: 1em, height: 2pt, fill: black))
+\rule[-1pt]{1em}{2pt}  =>  #box(width: 1em, height: 2pt, baseline: 1pt, fill: black)
+\verb|a_b|  =>  mono("a_b")
+\let\a=\alpha\a  =>  α
+\idotsint  =>  ∫⋯∫
+\operatorname{arg max}  =>  op("argmax")
+\begin{pmatrix}a\cr b\cr\end{pmatrix}  =>  display(mat(a ; b))
+\eqalign{a&=b\cr c&=d}
+    =>  mat(delim: #none, row-gap: #0.6em, a & display(\=b) ; display(c) & display(\=d))
+x_1,\dots,x_n+\dots  =>  attach(x, b: 1)\,…\,attach(x, b: n)\+…
+a+\dots+b  =>  a\+⋯\+b
+a\implies x  =>  a thick⟹thick x
+\cancelto{0}{x}  =>  attach(cancel(x), tr: 0)
 \relax\displaylimits\allowbreak x  =>  x
 \nobreak\mathstrut\strut\protect x  =>  x
 \newcommand{\R}{\mathbb R}\R  =>  bb(R)
@@ -239,14 +268,37 @@ a-b*c  =>  a−b∗c
 PAIRS = re.findall(r"^(\S.*?)\s+=>  (.*)$", TABLE, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("tex", "typst"), PAIRS)
-def test_a_formula_in_tex_is_this_formula_in_typst(tex, typst):
-    assert Notation().convert(tex).rows == [typst]
+DOCUMENT = """
+#set page(width: auto, height: auto, margin: 4pt)
+#let data = json("formulas.json")
+#for source in data {
+  page(math.equation(block: true, eval(source, mode: "math")))
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory):
+    """Each pair of the table as it looks on a page: what TeX became, and what is expected."""
+    folder = tmp_path_factory.mktemp("formulas")
+    rows = [row for tex, typst in PAIRS for row in (*Notation().convert(tex).rows, typst)]
+    (folder / "formulas.json").write_text(json.dumps(rows), encoding="utf-8")
+    (folder / "formulas.typ").write_text(DOCUMENT, encoding="utf-8")
+    pages = typst.compile(folder / "formulas.typ", root=folder, format="png", ppi=100)
+    assert len(pages) == len(rows) == 2 * len(PAIRS)
+    return dict(zip(PAIRS, zip(pages[::2], pages[1::2], strict=True), strict=True))
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=[tex for tex, _ in PAIRS])
+def test_a_formula_in_tex_looks_like_this_formula_in_typst(pair, drawings):
+    ours, expected = drawings[pair]
+    assert ours == expected
 
 
 def test_all_of_them_can_be_printed():
     page = export(*(markdown(f"$${tex}$$") for tex, _ in PAIRS if tex[0] != "%"))
     assert len(page.pages) > 1
+    assert not page.notes
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,7 @@ class _Converter:
         try:
             if reason := self.context.refused.get(math.tex):
                 raise TexError(f"it cannot be typeset ({shortened(reason, 100)})")
-            found = self.context.notation.convert(math.tex, display=math.display)
+            found = self.context.notation.convert(math.tex)
         except (TexError, RecursionError) as error:
             self.context.note(
                 f"the formula {shortened(math.tex)} is shown as its source: {error}.",

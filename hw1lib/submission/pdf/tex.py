@@ -1,119 +1,97 @@
 """LaTeX math, as MathJax reads it, to Typst math.
 
-pandoc's own conversion drops tags, colours and array rules and turns a formula with one unknown
-macro into raw text; here everything that cannot be set is an error.
+`Notation().convert(tex)` reads a formula by recursive descent; what each command becomes stands
+in the tables of `texcommands`. What is in none of them is a `TexError`: a formula is set
+rightly or not at all.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from PIL import ImageColor
 
-from hw1lib.submission.pdf.texsymbols import NEGATED, OPERATORS, SYMBOLS
+from hw1lib.submission.pdf.texcommands import (
+    ALPHABETS,
+    ARROWS,
+    DELIMITERS,
+    INFIX,
+    NEGATED,
+    PATTERNS,
+    PLACES,
+    SHORTHANDS,
+    SWITCHES,
+    SYMBOLS,
+    TEXT_CHARACTERS,
+    TEXTS,
+    character,
+    quoted,
+)
 
-TOKEN = re.compile(r"%[^\n]*(?:\n|$)|\\[A-Za-z]+|\\[\s\S]|\s+|\d+(?:\.\d+)?|[\s\S]")
-DEFINITION = re.compile(r"\\(?:(?:new|renew|provide)command|def|DeclareMath|require|label|tag)")
+TOKEN = re.compile(
+    r"%[^\n]*(?:\n|$)|\\verb\*?([^\sA-Za-z*]).*?\1|\\[A-Za-z]+|\\[\s\S]|\s+"
+    r"|[0-9]+(?:\.[0-9]+)?|[\s\S]"
+)
 # What sets no mark: room, empty strings, and functions with nothing in them.
 BLANK = re.compile(
-    r'#h\([^)]*\)|#hide\(\$.*?\$\)|"\s*"|\b(?:thin|med|thick|quad|wide|space|nobreak)\b'
-    r"|(?:delim|gap|row-gap|size|limits|fill|stroke|inset|baseline): #?[^,)]*"
+    r'#h\([^)]*\)|\+ h\(1fr\)|#?hide\(\$.*?\$\)|"\s*"'
+    r"|\b(?:thin|med|thick|quad|wide|space|nobreak)\b"
+    r"|(?:delim|gap|size|limits|fill|stroke|inset|baseline|width|height): #?[^,)]*"
     r"|#?[a-z.-]+\(|[\s&.,;:)$]|\b[tb]:"
 )
-DIMENSION = re.compile(r"(-?\d*\.?\d+)\s*(em|ex|pt|mu|cm|mm|in|px)")
+DIMENSION = re.compile(r"([-+]?\d*\.?\d+)\s*(em|ex|pt|mu|cm|mm|in|px)")
 TYPST_UNITS = {"ex": (0.43, "em"), "mu": (1 / 18, "em"), "px": (0.75, "pt")}
-
-SPACES = {
-    ",": "thin", ":": "med", ">": "med", ";": "thick", " ": "space", "\n": "space",
-    "quad": "quad", "qquad": "wide", "enspace": "#h(0.5em)", "thinspace": "thin",
-    "medspace": "med", "thickspace": "thick", "nobreakspace": "space", "space": "space",
-    "!": "#h(-0.1667em)", "negthinspace": "#h(-0.1667em)",
-}  # fmt: skip
-ALPHABETS = {
-    "mathbf": "bold(upright({}))", "boldsymbol": "bold({})", "bm": "bold({})",
-    "mathcal": "cal({})", "mathscr": "scr({})", "mathbb": "bb({})", "mathfrak": "frak({})",
-    "mathsf": "sans({})", "mathtt": "mono({})", "mathit": "italic({})", "mathrm": "upright({})",
-    "mathnormal": "italic({})", "pmb": "bold({})", "Bbb": "bb({})",
-}  # fmt: skip
-ACCENTS = {
-    "hat": "hat", "widehat": "hat", "tilde": "tilde", "widetilde": "tilde", "bar": "macron",
-    "vec": "arrow", "overrightarrow": "arrow", "overleftarrow": "arrow.l",
-    "overleftrightarrow": "arrow.l.r", "dot": "dot", "ddot": "dot.double",
-    "dddot": "dot.triple", "check": "caron", "breve": "breve", "acute": "acute",
-    "grave": "grave", "mathring": "circle", "overline": "overline", "underline": "underline",
-    "cancel": "cancel",
-}  # fmt: skip
-BRACES = {"overbrace", "underbrace", "overbracket", "underbracket"}
-STYLES = {
-    "displaystyle": "display({})", "textstyle": "inline({})", "scriptstyle": "script({})",
-    "scriptscriptstyle": "sscript({})", "rm": "upright({})", "bf": "bold(upright({}))",
-    "it": "italic({})", "cal": "cal({})", "sf": "sans({})", "tt": "mono({})",
-}  # fmt: skip
-CLASSES = {
-    "mathrel": "relation", "mathbin": "binary", "mathord": "normal", "mathopen": "opening",
-    "mathclose": "closing", "mathpunct": "punctuation", "mathinner": "normal",
-}  # fmt: skip
-FENCES = {"lvert": "opening", "rvert": "closing", "lVert": "opening", "rVert": "closing"}
-TEXTS = {"text", "textrm", "textnormal", "mbox", "hbox", "textup"}
-TEXT_STYLES = {
-    "textbf": "bold({})", "textit": "italic({})", "emph": "italic({})", "texttt": "mono({})",
-    "textsf": "sans({})",
-}  # fmt: skip
 SIZES = {"big": "1.2em", "Big": "1.8em", "bigg": "2.4em", "Bigg": "3em"}
-ARROWS = {
-    "xrightarrow": "→", "xleftarrow": "←", "xleftrightarrow": "↔", "xRightarrow": "⇒",
-    "xLeftarrow": "⇐", "xmapsto": "↦", "xrightharpoonup": "⇀", "xlongequal": "=",
-}  # fmt: skip
+SIDES = {"": "", "l": "opening", "r": "closing", "m": "relation"}
 MATRICES = {
     "matrix": "", "pmatrix": "()", "bmatrix": "[]", "Bmatrix": "{}", "vmatrix": "||",
-    "Vmatrix": "‖‖", "smallmatrix": "", "array": "",
+    "Vmatrix": "‖‖", "smallmatrix": "", "array": "", "subarray": "",
 }  # fmt: skip
 # Rows of these stand on lines of their own; the ones without a star are numbered (amsmath).
-ALIGNED = {"align", "alignat", "flalign", "eqnarray", "gather", "multline", "equation"}
-INNER_ALIGNED = {"aligned", "alignedat", "gathered", "split"}
-FRACTIONS = {
-    "frac": "frac({}, {})", "dfrac": "display(frac({}, {}))", "tfrac": "inline(frac({}, {}))",
-    "cfrac": "display(frac({}, {}))", "binom": "binom({}, {})",
-    "dbinom": "display(binom({}, {}))", "tbinom": "inline(binom({}, {}))",
+IN_COLUMNS = ("align", "alignat", "flalign", "eqnarray")
+NUMBERED_ONCE = ("equation", "multline")
+ALIGNED = (*IN_COLUMNS, *NUMBERED_ONCE, "gather")
+INNER_ALIGNED = ("aligned", "alignedat", "gathered", "split")
+WORDS = ("mathrm", "mathbf", "mathsf", "mathtt", "mathit")
+# Relations, operators and marks that braces make ordinary, without room around them: `1{,}000`.
+SPACED = frozenset("−∗±∓×⋅∘∼≈≠≤≥→∈∣⊕⊗⊙") | frozenset("\\" + char for char in "+=<>,;:|/!")
+# An operator with nothing to its right is ordinary too: `|+\rangle`.
+OPERATING = frozenset(("\\+", "−", "∗", "±", "∓", "×", "⋅", "⊕", "⊗"))
+CLOSING = frozenset(
+    (")", "]", "\\}", "\\rangle", "\\rbrace", "\\rvert", "\\rVert", "\\right", ",")
+)
+ENDS = frozenset(("}", "&", "\\\\", "\\end", "\\right"))
+SCRIPTS = {"^": "t", "_": "b", "'": "t", "\\limits": "limits", "\\nolimits": "scripts"}
+MISPLACED = {
+    "}": "a } closes nothing", "&": "a & stands outside of an alignment",
+    "#": "a # stands outside of a definition", "$": "a $ stands inside of the formula",
 }  # fmt: skip
-INFIX = {"over": "frac({}, {})", "choose": "binom({}, {})", "atop": "{}"}
-IGNORED = {
-    "relax", "displaylimits", "allowbreak", "nobreak", "mathstrut", "strut", "protect",
-}  # fmt: skip
-MATHEMATICAL = frozenset("".join(SYMBOLS.values()) + "′″‴⟨⟩⌈⌉⌊⌋‖…")
-# Typst would stretch these to a partner, miss the partner, or take what follows for a radicand.
-STRETCHED = "⟨⟩⌈⌉⌊⌋⟦⟧⌜⌝⌞⌟⟮⟯⎰⎱❲❳√"
-GREEK_CAPITALS = "ΓΔΘΛΞΠΣΥΦΨΩ"
+MAX_TOKENS = 50_000  # of a formula, its macros expanded
 MAX_EXPANSIONS = 2000
 MAX_DEPTH = 60
 
 
 class TexError(ValueError):
-    """A formula that cannot be set; the message says which part of it."""
+    """A formula that cannot be set; the message says why, as the end of a sentence."""
 
 
-@dataclass
-class Formula:
-    """One formula: Typst math of each line, and each line's number where it has one."""
+@dataclass(frozen=True)
+class TypstMath:
+    """A formula in Typst.
+
+    `rows` is the math of each line, and `tags` each line's number, or None. `labels` are what
+    references call it.
+    """
 
     rows: list[str]
     tags: list[str | None]
     labels: list[str]
-    tex: str
 
 
-@dataclass
-class Atom:
-    """One thing a script can be attached to; `limits` says where scripts go."""
-
-    text: str
-    limits: bool | None = None
-
-
-@dataclass
+@dataclass(frozen=True)
 class Macro:
-    """What \\newcommand or \\def defined."""
+    """What \\newcommand or \\def defined: tokens in which `#1` stands for an argument."""
 
     arity: int
     body: list[str]
@@ -124,25 +102,27 @@ class Macro:
 class Notation:
     """What earlier formulas of a notebook leave to later ones: macros, numbers and labels."""
 
-    macros: dict[str, Macro] = field(default_factory=dict)
+    macros: dict[str, Macro] = field(default_factory=lambda: dict(BUILT_IN))
     number: int = 0
     labels: dict[str, str] = field(default_factory=dict)
 
-    def convert(self, tex: str, *, display: bool = False) -> Formula:
-        """Typst math of one formula, given without its `$` marks.
+    def convert(self, tex: str) -> TypstMath:
+        """Typst math of one formula in TeX, given without its `$` marks.
 
         Raises:
-            TexError: unknown macro or environment, unbalanced braces, anything not understood.
+            TexError: an unknown command or environment, unbalanced braces, an argument that is
+                missing, or more of it than a page has room for.
         """
         parser = _Parser(tex, self)
-        rows, tags = parser.lines(display)
-        return Formula(rows, tags, parser.labels, tex)
+        try:
+            rows, tags = parser.lines()
+        except RecursionError:
+            raise TexError("its groups are nested too deeply") from None
+        return TypstMath(rows, tags, parser.labels)
 
 
 def shows_nothing(tex: str) -> bool:
     """Whether a formula sets no mark: it only defines, labels or makes room."""
-    if len(tex) > 60 and not DEFINITION.search(tex):
-        return False
     try:
         return not BLANK.sub("", "".join(Notation().convert(tex).rows))
     except TexError:
@@ -151,33 +131,9 @@ def shows_nothing(tex: str) -> bool:
 
 def tokenize(tex: str) -> list[str]:
     """The TeX tokens of a formula: `\\name`, `\\c`, numbers, one space, single characters."""
-    tokens = (" " if token.isspace() else token for token in TOKEN.findall(tex))
-    return [token for token in tokens if not token.startswith("%")]
-
-
-def quoted(text: str) -> str:
-    """A Typst string literal."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def color(name: str) -> str:
-    """A Typst colour from the name or the #code of a CSS colour."""
-    try:
-        return 'rgb("#{:02x}{:02x}{:02x}")'.format(*ImageColor.getrgb(name.strip())[:3])
-    except ValueError:
-        raise TexError(f"unknown colour {name.strip()!r}") from None
-
-
-def character(char: str) -> str:
-    """Typst math for one literal character; nothing in it is ever markup."""
-    if char == "-":
-        return "−"
-    if char == "*":
-        return "∗"
-    if char.isascii() or char in STRETCHED:
-        return char if char.isalnum() else "\\" + char
-    mathematical = unicodedata.category(char) == "Sm" or char in MATHEMATICAL
-    return char if mathematical else quoted(char)
+    composed = unicodedata.normalize("NFC", tex)
+    tokens = (" " if match[0].isspace() else match[0] for match in TOKEN.finditer(composed))
+    return [token for token in tokens if token[0] != "%"]
 
 
 class _Parser:
@@ -189,6 +145,7 @@ class _Parser:
         self.labels: list[str] = []
         self.expansions = 0
         self.depth = 0
+        self.script_level = 0
         self.tag: str | None = None
         self.numbered = False
 
@@ -201,57 +158,60 @@ class _Parser:
             if token == " ":
                 self.tokens.pop()
             elif token[0] == "\\" and token[1:] in self.notation.macros:
-                self.tokens.pop()
-                self.expand(token[1:])
+                self.expand(self.tokens.pop()[1:])
             else:
                 return token
         return ""
 
     def next(self) -> str:
-        """Take the next token."""
         if not self.peek():
             raise TexError("the formula ends too early")
         return self.tokens.pop()
 
+    def take(self, token: str) -> bool:
+        """Take this token, if it comes next."""
+        found = bool(self.tokens) and self.tokens[-1] == token
+        if found:
+            self.tokens.pop()
+        return found
+
+    def take_spaces(self) -> None:
+        while self.take(" "):
+            pass
+
     def expect(self, token: str) -> None:
-        """Take exactly this token."""
-        if self.peek() != token:
-            raise TexError(f"expected {token} before {self.peek() or 'the end'}")
+        if (found := self.peek()) != token:
+            raise TexError(f"{token} is missing before {found or 'the end'}")
         self.tokens.pop()
+
+    def until(self, end: str) -> list[str]:
+        """Tokens up to `end`, unread, which is taken too; braces hide what they hold."""
+        found, depth = [], 0
+        while self.tokens:
+            token = self.tokens.pop()
+            if token == end and not depth:
+                return found
+            depth += (token == "{") - (token == "}")
+            found.append(token)
+        raise TexError("a { is never closed" if end == "}" else f"{end} is missing")
 
     def raw_group(self) -> list[str]:
         """Tokens of the next {group} unread, or the single next token."""
-        while self.tokens and self.tokens[-1] == " ":
-            self.tokens.pop()
+        self.take_spaces()
         if not self.tokens:
             raise TexError("an argument is missing at the end")
+        if self.take("{"):
+            return self.until("}")
         token = self.tokens.pop()
-        if token != "{":
-            return [token]
-        depth, group = 1, []
-        while self.tokens:
-            token = self.tokens.pop()
-            depth += (token == "{") - (token == "}")
-            if not depth:
-                return group
-            group.append(token)
-        raise TexError("a { is never closed")
+        if token[0].isdigit() and len(token) > 1:
+            self.tokens.append(token[1:])
+            return [token[0]]
+        return [token]
 
     def raw_option(self) -> list[str] | None:
         """Tokens of a following [option], if there is one."""
-        while self.tokens and self.tokens[-1] == " ":
-            self.tokens.pop()
-        if not self.tokens or self.tokens[-1] != "[":
-            return None
-        self.tokens.pop()
-        option, depth = [], 0
-        while self.tokens:
-            token = self.tokens.pop()
-            depth += (token == "{") - (token == "}")
-            if token == "]" and not depth:
-                return option
-            option.append(token)
-        raise TexError("a [ is never closed")
+        self.take_spaces()
+        return self.until("]") if self.take("[") else None
 
     def words(self) -> str:
         """The next {group} as the text it was written as."""
@@ -259,9 +219,6 @@ class _Parser:
 
     def expand(self, name: str) -> None:
         """Put the body of a macro in front of what is still to read."""
-        self.expansions += 1
-        if self.expansions > MAX_EXPANSIONS:
-            raise TexError(f"\\{name} expands without end")
         macro = self.notation.macros[name]
         arguments: list[list[str]] = []
         if macro.default is not None:
@@ -269,77 +226,81 @@ class _Parser:
             arguments.append(macro.default if option is None else option)
         while len(arguments) < macro.arity:
             arguments.append(self.raw_group())
-        body, index = [], 0
-        while index < len(macro.body):
-            token = macro.body[index]
-            following = macro.body[index + 1] if index + 1 < len(macro.body) else ""
-            if token == "#" and following.isdigit() and 0 < int(following[0]) <= len(arguments):
-                body += [*arguments[int(following[0]) - 1], *following[1:]]
-                index += 1
+        body = iter(macro.body)
+        expanded: list[str] = []
+        for token in body:
+            following = next(body, "") if token == "#" else ""
+            if following[:1] and following[0] in "123456789"[: len(arguments)]:
+                expanded += [*arguments[int(following[0]) - 1], *following[1:]]
             else:
-                body.append(token)
-            index += 1
-        if len(body) + len(self.tokens) > 100_000:
+                expanded += filter(None, (token, following))
+        self.tokens += expanded[::-1]
+        self.expansions += 1
+        if self.expansions > MAX_EXPANSIONS or len(self.tokens) > MAX_TOKENS:
             raise TexError(f"\\{name} expands without end")
-        self.tokens += body[::-1]
 
-    # -- structure ------------------------------------------------------------------------
+    def nested(self, tokens: list[str]) -> str:
+        """Set tokens apart from what is still to read."""
+        rest, self.tokens = self.tokens, tokens[::-1]
+        content = self.sequence(lines=False)
+        self.no_more()
+        self.tokens = rest
+        return content
 
-    def lines(self, display: bool) -> tuple[list[str], list[str | None]]:
+    def no_more(self) -> None:
+        if left := self.peek():
+            raise TexError(MISPLACED.get(left, f"{left} has no partner"))
+
+    # -- lines ----------------------------------------------------------------------------
+
+    def lines(self) -> tuple[list[str], list[str | None]]:
         """The whole formula: its lines and their numbers."""
-        environment = self.outer_environment() if display or self.tokens else None
-        if environment is None:
-            rows = [self.row(), *self.more_rows()]
-            tags = [self.take_tag(False)] + [None] * (len(rows) - 1)
-        else:
-            rows, tags = self.environment_lines(environment)
-        if self.peek():
-            raise TexError(f"{self.peek()} has no partner")
-        return rows, tags
+        if len(self.tokens) > MAX_TOKENS:
+            raise TexError("it is too long")
+        name = self.outer_environment()
+        bare = name.rstrip("*")
+        once = bare in NUMBERED_ONCE
+        rows: list[str] = []
+        tags: list[str | None] = []
+        for cells in self.rows():
+            if len(cells) > 1 and bare not in IN_COLUMNS:
+                raise TexError(MISPLACED["&"])
+            rows.append(aligned(cells, bare))
+            blank = all(cell == '""' for cell in cells)
+            tags.append(None if once else self.take_tag(self.numbered and not blank))
+            self.numbered = self.numbered if once else bool(name) and name == bare
+        if name:
+            self.close(name)
+            self.declarations()
+            if self.tag or once:
+                tags[-1:] = [self.take_tag(self.numbered)]
+        self.no_more()
+        return rows or ['""'], tags or [None]
 
-    def outer_environment(self) -> str | None:
-        """Take \\begin{align} and its like when the formula starts with one."""
-        self.leading_definitions()
+    def outer_environment(self) -> str:
+        """Take \\begin{align} and its like where it is the whole formula; its name, or ""."""
+        self.declarations()
         if self.peek() != "\\begin":
-            return None
-        name = "".join(self.tokens[:-1][::-1]).strip()
-        name = name[1 : name.find("}")]
-        if name.rstrip("*") not in ALIGNED or not self.closes_at_end(name):
-            return None
+            return ""
+        rest = "".join(self.tokens[::-1])
+        match = re.match(r"\\begin\s*\{((\w+)\*?)\}", rest)
+        if not match or match[2] not in ALIGNED:
+            return ""
+        after = rest.partition(f"\\end{{{match[1]}}}")[2]
+        if not re.fullmatch(r"\s*(\\(tag\*?|label)\{[^{}]*\}\s*)*", after):
+            return ""
         self.tokens.pop()
         self.words()
-        if name.startswith("alignat"):
+        if match[2] == "alignat":
             self.words()
-        return name
+        self.numbered = match[1] == match[2]
+        return match[1]
 
-    def closes_at_end(self, name: str) -> bool:
-        rest = "".join(self.tokens[::-1])
-        end = f"\\end{{{name}}}"
-        return rest.count(end) == 1 and re.fullmatch(
-            r"\s*(\\tag\{.*\})?\s*", rest.split(end)[1]
-        )
-
-    def leading_definitions(self) -> None:
-        """Carry out what sets nothing: \\newcommand, \\label, \\require."""
-        while (token := self.peek()) and token[1:] in SILENT:
+    def declarations(self) -> None:
+        """Carry out what sets nothing: \\newcommand, \\label, \\tag."""
+        while (token := self.peek()) and token[1:] in DECLARATIONS:
             self.tokens.pop()
-            SILENT[token[1:]](self)
-
-    def environment_lines(self, name: str) -> tuple[list[str], list[str | None]]:
-        rows, tags = [], []
-        columns = name.rstrip("*") in {"align", "alignat", "flalign", "eqnarray"}
-        while True:
-            self.numbered = not name.endswith("*")
-            rows.append(self.row(columns))
-            tags.append(self.take_tag(self.numbered))
-            if self.peek() != "\\\\":
-                break
-            self.line_end()
-            if self.peek() == "\\end":
-                break
-        self.expect("\\end")
-        self.words()
-        return rows, tags
+            DECLARATIONS[token[1:]](self)
 
     def take_tag(self, numbered: bool) -> str | None:
         """The number of the line just read; remember it for its labels."""
@@ -348,405 +309,371 @@ class _Parser:
             self.notation.number += 1
             tag = f"({self.notation.number})"
         for label in self.labels:
-            if label not in self.notation.labels:
-                self.notation.labels[label] = tag or "(???)"
+            self.notation.labels.setdefault(label, tag or "(???)")
         return tag
 
-    def line_end(self) -> None:
-        """Take \\\\ with its optional [distance]."""
-        self.tokens.pop()
-        if self.tokens and self.tokens[-1] == "[":
-            self.raw_option()
-
-    def row(self, columns: bool = False) -> str:
-        """A line of a formula, which may have several columns."""
-        cells = [self.sequence()]
-        while self.peek() == "&":
-            if not columns:
-                raise TexError("& outside of an alignment")
-            self.tokens.pop()
-            cells.append(self.sequence())
-        return aligned(cells)
-
-    def more_rows(self) -> list[str]:
-        rows = []
-        while self.peek() == "\\\\":
-            self.line_end()
-            rows.append(self.row())
-        return rows
-
-    def sequence(self) -> str:
-        """Everything up to a token that ends a group, a cell or a line; never empty."""
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise TexError("groups are nested too deeply")
-        parts: list[str] = []
-        while (token := self.peek()) and token not in ENDS:
-            name = token[1:] if token[0] == "\\" else ""
-            if name in INFIX:
-                self.tokens.pop()
-                parts = [self.infix(name, joined(parts) or '""')]
-            elif name in STYLES:
-                self.tokens.pop()
-                parts.append(STYLES[name].format(self.sequence()))
-            elif name == "color":
-                self.tokens.pop()
-                parts.append(f"#text(fill: {color(self.words())}, ${self.sequence()}$)")
-            else:
-                parts.append(self.scripted())
-        self.depth -= 1
-        return joined(parts) or '""'
-
-    def infix(self, name: str, above: str) -> str:
-        below = self.sequence()
-        if name == "atop":
-            return f"mat(delim: #none, {above} ; {below})"
-        return INFIX[name].format(above, below)
-
-    def scripted(self) -> str:
-        """One atom with its sub- and superscripts and primes."""
-        atom = self.atom() if self.peek() not in ("^", "_", "'") else Atom('""')
-        above, below, primes = None, None, ""
-        while (token := self.peek()) in ("^", "_", "'", "\\limits", "\\nolimits"):
-            self.tokens.pop()
-            if token == "'":
-                primes += "′"
-            elif token in ("\\limits", "\\nolimits"):
-                atom.limits = token == "\\limits"
-            elif token == "^":
-                if above is not None:
-                    raise TexError("double superscript; put braces around the first one")
-                above = self.argument()
-            else:
-                if below is not None:
-                    raise TexError("double subscript; put braces around the first one")
-                below = self.argument()
-        above = " ".join(filter(None, (" ".join(primes), above))) or None
-        return attach(atom, above, below)
-
-    def argument(self) -> str:
-        """A {group} or a single atom, as Typst content; never empty."""
-        if not self.peek() or self.peek() in ENDS:
-            raise TexError("an argument is missing")
-        if self.peek().isdigit() and len(self.peek()) > 1:
-            number = self.tokens.pop()
-            self.tokens.append(number[1:])
-            return number[0]
-        return self.atom().text or '""'
-
-    def atom(self) -> Atom:
-        token = self.next()
-        if token == "{":
-            inner = self.sequence()
-            self.expect("}")
-            return Atom(inner)
-        if token == "~":
-            return Atom("space.nobreak")
-        if token[0] == "\\":
-            return self.command(token[1:])
-        if token in "}&":
-            raise TexError(f"{token} has no partner")
-        if token == "#":
-            raise TexError("# outside of a macro definition")
-        if token == "$":
-            raise TexError("$ inside of a formula")
-        return Atom(token if token[0].isdigit() else character(token))
-
-    def command(self, name: str) -> Atom:
-        """Set one \\command, its arguments included."""
-        if name in HANDLERS:
-            return HANDLERS[name](self, name)
-        if name in SILENT:
-            SILENT[name](self)
-            return Atom("")
-        if name in SPACES:
-            return Atom(SPACES[name])
-        if name in OPERATORS:
-            limits = OPERATORS[name]
-            return Atom(f"op({quoted(spelled(name))}, limits: #{str(limits).lower()})")
-        if name in FENCES:
-            return Atom(f'class("{FENCES[name]}", {SYMBOLS[name]})'.replace("|", "\\|"))
-        if name in SYMBOLS:
-            return Atom(symbol(SYMBOLS[name]))
-        if name in IGNORED:
-            return Atom("")
-        if not name.isalpha():
-            if name in "{}$&#%_|":
-                return Atom('class("normal", ‖)' if name == "|" else character(name))
-            if name in "()[]":
-                raise TexError(f"\\{name} inside of a formula")
-        raise TexError(f"undefined macro \\{name}")
-
-    # -- commands with arguments ----------------------------------------------------------
-
-    def delimiter(self) -> str:
-        """What follows \\left, \\right, \\middle or \\big: Typst for it, "" for a dot."""
-        token = self.next()
-        if token == ".":
-            return ""
-        if token in ("<", ">"):
-            return character("⟨" if token == "<" else "⟩")
-        if token == "\\|":
-            return "‖"
-        if token[0] == "\\" and token[1:] in SYMBOLS:
-            return character(SYMBOLS[token[1:]])
-        if token in ("\\{", "\\}"):
-            return token
-        if token in "()[]|/":
-            return "\\" + token
-        raise TexError(f"{token} is no delimiter")
-
-    def left_right(self, _: str) -> Atom:
-        left = self.delimiter()
-        body = self.sequence()
-        self.expect("\\right")
-        right = self.delimiter()
-        # The empty atoms keep an outer bracket of the body from being stretched instead.
-        inner = joined((left or '""', body, right or '""'))
-        return Atom(f"lr({inner})")
-
-    def middle(self, _: str) -> Atom:
-        return Atom(f"mid({self.delimiter() or chr(34) * 2})")
-
-    def sized(self, name: str) -> Atom:
-        kind = name.rstrip("lrm") if name.rstrip("lrm") in SIZES else name
-        mark = self.delimiter() or '""'
-        sized = f"lr(size: #{SIZES[kind]}, {mark})"
-        side = {"l": "opening", "r": "closing", "m": "relation"}.get(name[len(kind) :])
-        return Atom(f'class("{side}", {sized})' if side else sized)
-
-    def fraction(self, name: str) -> Atom:
-        return Atom(FRACTIONS[name].format(self.argument(), self.argument()))
-
-    def root(self, _: str) -> Atom:
-        option = self.raw_option()
-        if option is None:
-            return Atom(f"sqrt({self.argument()})")
-        return Atom(f"root({self.nested(option)}, {self.argument()})")
-
-    def nested(self, tokens: list[str]) -> str:
-        """Set tokens apart from what is still to read."""
-        rest, self.tokens = self.tokens, tokens[::-1]
-        content = self.sequence()
-        if self.peek():
-            raise TexError(f"{self.peek()} has no partner")
-        self.tokens = rest
-        return content
-
-    def alphabet(self, name: str) -> Atom:
-        tokens = self.raw_group()
-        if name in ("mathrm", "mathbf", "mathsf", "mathtt", "mathit") and len(tokens) > 1:
-            word = "".join(tokens)
-            if word.replace("-", "").isalnum() and word.isascii():
-                return Atom(ALPHABETS[name].format(quoted(word)))
-        return Atom(ALPHABETS[name].format(self.nested(tokens)))
-
-    def accent(self, name: str) -> Atom:
-        return Atom(f"{ACCENTS[name]}({self.argument()})")
-
-    def brace(self, name: str) -> Atom:
-        return Atom(f"{name}({self.argument()})", limits=True)
-
-    def math_class(self, name: str) -> Atom:
-        return Atom(f'class("{CLASSES[name]}", {self.argument()})')
-
-    def text(self, name: str) -> Atom:
-        """Words in a formula; `$...$` inside of them is math again."""
-        parts = re.split(r"(?<!\\)\$", self.words())
-        if len(parts) % 2 == 0:
-            raise TexError(f"a $ in \\{name} is never closed")
-        pieces = [
-            self.nested(tokenize(part)) if index % 2 else quoted(plain(part))
-            for index, part in enumerate(parts)
-            if part
-        ]
-        return Atom(TEXT_STYLES.get(name, "upright({})").format(joined(pieces) or '""'))
-
-    def operator_name(self, _: str) -> Atom:
-        star = self.tokens and self.tokens[-1] == "*"
-        if star:
-            self.tokens.pop()
-        tokens = self.raw_group()
-        word = plain("".join(tokens).replace("\\,", "\u2009").replace("\\;", " "))
-        if "\\" in word or "^" in word or "_" in word:
-            return Atom(
-                f"op(upright({self.nested(tokens)}), limits: #{str(bool(star)).lower()})"
-            )
-        return Atom(f"op({quoted(word)}, limits: #{str(bool(star)).lower()})")
-
-    def over_under(self, name: str) -> Atom:
-        mark, base = self.argument(), Atom(self.argument(), limits=True)
-        below = name == "underset"
-        return Atom(attach(base, None if below else mark, mark if below else None))
-
-    def long_arrow(self, name: str) -> Atom:
-        below = self.raw_option()
-        base = Atom(f"stretch({ARROWS[name]}, size: #(100% + 0.8em))", limits=True)
-        above = self.argument()
-        return Atom(attach(base, above, below and self.nested(below)))
-
-    def colored(self, _: str) -> Atom:
-        fill = color(self.words())
-        return Atom(f"#text(fill: {fill}, ${self.argument()}$)")
-
-    def boxed(self, _: str) -> Atom:
-        return Atom(
-            f"#box(stroke: 0.5pt, inset: 3pt, baseline: 3pt, $display({self.argument()})$)"
-        )
-
-    def phantom(self, _: str) -> Atom:
-        return Atom(f"#hide(${self.argument()}$)")
-
-    def space(self, _: str) -> Atom:
-        if self.tokens and self.tokens[-1] == "*":
-            self.tokens.pop()
-        text = self.words() if self.peek() == "{" else self.bare_dimension()
-        match = DIMENSION.fullmatch(text.strip())
-        if not match:
-            raise TexError(f"{text!r} is no distance")
-        factor, unit = TYPST_UNITS.get(match[2], (1, match[2]))
-        return Atom(f"#h({float(match[1]) * factor:.4g}{unit})")
-
-    def bare_dimension(self) -> str:
-        text = ""
-        while self.tokens and not DIMENSION.fullmatch(text):
-            text += self.tokens.pop()
-            if len(text) > 20:
-                break
-        return text
-
-    def negated(self, _: str) -> Atom:
-        inner = self.atom().text
-        return Atom(NEGATED.get(inner.lstrip("\\"), f"cancel({inner})"))
-
-    def modulo(self, name: str) -> Atom:
-        if name == "bmod":
-            return Atom('class("binary", "mod")')
-        word = '"mod" thin ' if name == "pmod" else ""
-        return Atom(f"quad \\( {word}{self.argument()} \\)")
-
-    def reference(self, name: str) -> Atom:
-        label = self.words()
-        number = self.notation.labels.get(label, "(???)")
-        shown = number if name == "eqref" else number.strip("()")
-        return Atom(f"#ref-to({quoted(label)}, {quoted(shown)})")
-
-    def substack(self, _: str) -> Atom:
-        tokens = self.raw_group()
-        rest, self.tokens = self.tokens, tokens[::-1]
-        rows = [self.sequence(), *self.more_rows()]
-        if self.peek():
-            raise TexError(f"{self.peek()} has no partner")
-        self.tokens = rest
-        lines = " ; ".join(f"script({row})" for row in rows)
-        return Atom(f"mat(delim: #none, row-gap: #0.15em, {lines})")
-
-    def environment(self, _: str) -> Atom:
-        name = self.words()
-        bare = name.rstrip("*")
-        if bare in MATRICES:
-            return self.matrix(name)
-        if bare in ("cases", "dcases", "rcases"):
-            return self.cases(name)
-        if bare in INNER_ALIGNED | ALIGNED:
-            return self.inner_aligned(name)
-        raise TexError(f"unknown environment {name}")
-
-    def grid(self, name: str) -> tuple[list[list[str]], list[int]]:
-        """Cells of an environment up to its \\end, and the rows a rule stands above."""
-        rows, rules = [], []
+    def rows(self, rules: list[int] | None = None) -> Iterator[list[str]]:
+        """Cells of each line up to what ends them; where rules stand above goes to `rules`."""
+        count = 0
         while True:
-            while self.peek() in ("\\hline", "\\hdashline"):
+            while rules is not None and self.peek() == "\\hline":
                 self.tokens.pop()
-                rules.append(len(rows))
-            if self.peek() == "\\end":
-                break
+                rules.append(count)
+            if self.peek() in ("", "\\end", "}"):
+                return
             cells = [self.sequence()]
             while self.peek() == "&":
                 self.tokens.pop()
                 cells.append(self.sequence())
-            rows.append(cells)
+            count += 1
+            yield cells
             if self.peek() != "\\\\":
-                break
+                return
             self.line_end()
+
+    def line_end(self) -> None:
+        """Take \\\\ with its optional star and distance."""
+        self.tokens.pop()
+        self.take("*")
+        if self.tokens and self.tokens[-1] == "[":
+            self.raw_option()
+
+    def close(self, name: str) -> None:
         self.expect("\\end")
         if (end := self.words()) != name:
             raise TexError(f"\\begin{{{name}}} is closed by \\end{{{end}}}")
-        width = max(map(len, rows), default=1)
-        return [row + ['""'] * (width - len(row)) for row in rows] or [['""']], rules
 
-    def matrix(self, name: str) -> Atom:
-        columns = ""
-        if name == "array" or name.endswith("*"):
-            self.raw_option()
-        if name == "array":
-            columns = plain_columns(self.words())
-        rows, rules = self.grid(name)
-        kinds = [kind for kind in columns if kind in "lcr"]
-        marks = {"l": "& {}", "r": "{} &", "c": "{}"}
-        shapes = [marks[kind] for kind in kinds] + ["{}"] * len(rows[0])
-        lines = [", ".join(map(str.format, shapes, row)) for row in rows]
-        bars = [
-            sum(kind in "lcr" for kind in columns[:place])
-            for place, mark in enumerate(columns)
-            if mark in "|:"
-        ]
-        options = f"delim: {delimiters(MATRICES[name.rstrip('*')])}"
-        if bars or rules:
-            options += f", augment: #(hline: {sized_tuple(rules)}, vline: {sized_tuple(bars)})"
-        body = f"mat({options}, {' ; '.join(lines)})"
-        return Atom(f"inline({body})" if name == "smallmatrix" else body)
+    # -- atoms ----------------------------------------------------------------------------
 
-    def cases(self, name: str) -> Atom:
-        rows, _ = self.grid(name)
-        wrap = "display({})" if name.startswith("d") else "{}"
-        lines = ["& " + " quad && ".join(wrap.format(cell) for cell in row) for row in rows]
-        reverse = ", reverse: #true" if name == "rcases" else ""
-        return Atom(f"cases(gap: #0.5em{reverse}, {', '.join(lines)})")
+    def deeper(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise TexError("its groups are nested too deeply")
 
-    def inner_aligned(self, name: str) -> Atom:
+    def sequence(self, lines: bool = True) -> str:
+        """Everything up to what ends a group, a cell or, with `lines`, a line; never empty."""
+        self.deeper()
+        parts: list[str] = []
+        while (token := self.peek()) and (token not in ENDS or (token == "\\\\" and not lines)):
+            name = token[1:] if token[0] == "\\" else ""
+            if token == "\\\\":
+                self.line_end()  # MathJax breaks no line inside of a group.
+            elif name in INFIX:
+                self.tokens.pop()
+                above = side_by_side(parts) or '""'
+                parts = [INFIX[name].format(above, self.sequence(lines))]
+            elif name in SWITCHES:
+                self.tokens.pop()
+                parts.append(SWITCHES[name].format(self.sequence(lines)))
+            elif name == "color":
+                self.tokens.pop()
+                fill = color(self.words())
+                parts.append(f"#text(fill: {fill}, ${self.sequence(lines)}$)")
+            else:
+                parts.append(self.scripted())
+        self.depth -= 1
+        return side_by_side(parts) or '""'
+
+    def scripted(self) -> str:
+        """One atom with its sub- and superscripts and primes."""
+        grouped = self.peek() == "{"
+        base = "" if self.peek() in SCRIPTS else self.atom()
+        if base in (SPACED if grouped else OPERATING) and (grouped or self.peek() in CLOSING):
+            base = f'class("normal", {base})'
+        scripts: dict[str, str] = {}
+        while (token := self.peek()) in SCRIPTS:
+            self.tokens.pop()
+            side = SCRIPTS[token]
+            if token[0] == "\\":
+                base = f"{side}({base})"
+            elif token == "'":
+                scripts[side] = f"{scripts[side]} ′" if side in scripts else "′"
+            elif side in scripts and "′" not in scripts[side][-1:]:
+                kind = "superscripts" if side == "t" else "subscripts"
+                raise TexError(f"one letter has two {kind}; put braces around it and the first")
+            else:
+                self.script_level += 1
+                scripts[side] = f"{scripts.get(side, '')} {self.argument()}".strip()
+                self.script_level -= 1
+        return attached(base, scripts)
+
+    def argument(self) -> str:
+        """A {group} or a single atom, as Typst content; never empty."""
+        token = self.peek()
+        if not token or token in ENDS:
+            raise TexError("an argument is missing")
+        if token[0].isdigit() and len(token) > 1:
+            self.tokens += (self.tokens.pop()[1:], token[0])
+        return self.atom() or '""'
+
+    def atom(self) -> str:
+        self.deeper()
+        token = self.next()
+        if token == "{":
+            shown = self.sequence(lines=False)
+            self.expect("}")
+        elif token in MISPLACED:
+            raise TexError(MISPLACED[token])
+        elif token == "~":
+            shown = "space.nobreak"
+        elif token[0] == "\\":
+            shown = self.command(token[1:])
+        else:
+            shown = token if len(token) > 1 else character(token)
+        self.depth -= 1
+        return shown
+
+    def command(self, name: str) -> str:
+        """Set one \\command, its arguments included."""
+        if name in PATTERNS:
+            pattern = PATTERNS[name]
+            if not PLACES[name]:
+                return pattern
+            arguments = [self.argument() for _ in range(PLACES[name])]
+            if "#box" in pattern and self.script_level:  # Boxes start in the size of a line.
+                size = "script" if self.script_level == 1 else "sscript"
+                arguments = [f"{size}({argument})" for argument in arguments]
+            return pattern.format(*arguments)
+        if name in HANDLERS:
+            return HANDLERS[name](self, name)
+        if name in DECLARATIONS:
+            DECLARATIONS[name](self)
+            return ""
+        if name in SWITCHES:  # x_\rm{in}
+            return SWITCHES[name].format(self.argument())
+        if name.startswith("verb") and not name[-1:].isalpha():
+            return f"mono({quoted(name.removeprefix('verb').lstrip('*')[1:-1])})"
+        raise TexError(f"the command \\{name} is unknown")
+
+    # -- commands with arguments ----------------------------------------------------------
+
+    def delimiter(self) -> str:
+        """What follows \\left, \\right, \\middle or \\big."""
+        token = self.next()
+        if token == "{":
+            token = "".join(self.until("}")).strip()
+        if token not in DELIMITERS:
+            raise TexError(f"{token} is no delimiter")
+        return DELIMITERS[token]
+
+    def left_right(self, _: str) -> str:
+        # The empty atoms keep an outer bracket of the body from being stretched instead.
+        left, body = self.delimiter(), self.sequence(lines=False)
+        self.expect("\\right")
+        return f"lr({side_by_side((left, body, self.delimiter()))})"
+
+    def middle(self, _: str) -> str:
+        return f"mid({self.delimiter()})"
+
+    def sized(self, name: str) -> str:
+        kind, side = (name, "") if name in SIZES else (name[:-1], name[-1])
+        mark = f"lr(size: #{SIZES[kind]}, {self.delimiter()})"
+        return f'class("{SIDES[side]}", {mark})' if side else mark
+
+    def root(self, _: str) -> str:
+        option = self.raw_option()
+        if option is None:
+            return f"sqrt({self.argument()})"
+        return f"root({self.nested(option)}, {self.argument()})"
+
+    def alphabet(self, name: str) -> str:
+        tokens = self.raw_group()
+        word = "".join(token for token in tokens if token != " ")
+        if name in WORDS and re.fullmatch("[A-Za-z0-9-]{2,}", word):
+            return ALPHABETS[name].format(quoted(word))
+        return ALPHABETS[name].format(self.nested(tokens))
+
+    def text(self, name: str) -> str:
+        return self.text_of(self.raw_group(), TEXTS[name])
+
+    def text_of(self, tokens: list[str], look: str) -> str:
+        """Typst of words in this look, in which `$...$` is math again; never empty."""
+        self.deeper()
+        rest, self.tokens = self.tokens, tokens[::-1]
+        parts: list[str] = []
+        while self.tokens:
+            words = ""
+            while self.tokens and (letters := text_character(self.tokens[-1])) is not None:
+                words += letters
+                self.tokens.pop()
+            if words:
+                parts.append(look.format(quoted(words)))
+            if not self.tokens:
+                break
+            token = self.tokens.pop()
+            name = token[1:]
+            if token in ("$", "\\("):
+                parts.append(self.nested(self.until("$" if token == "$" else "\\)")))
+            elif name in self.notation.macros:
+                self.expand(name)
+            elif name in TEXTS:
+                parts.append(self.text_of(self.raw_group(), look.format(TEXTS[name])))
+            elif name in SWITCHES:
+                inner, self.tokens = self.tokens[::-1], []
+                parts.append(SWITCHES[name].format(self.text_of(inner, look)))
+            elif PLACES.get(name, 0) or (name in HANDLERS and name not in IN_TEXT):
+                raise TexError(f"\\{name} stands inside of words; put $ marks around it")
+            else:
+                parts.append(self.command(name))
+        self.tokens = rest
+        self.depth -= 1
+        return side_by_side(parts) or '""'
+
+    def operator_name(self, _: str) -> str:
+        limits = str(self.take("*")).lower()
+        tokens = [token for token in self.raw_group() if token != " "]
+        if all(
+            token in TEXT_CHARACTERS or re.fullmatch(r"[^\W_]+|[*'-]", token)
+            for token in tokens
+        ):
+            word = "".join(TEXT_CHARACTERS.get(token, token) for token in tokens)
+            return f"op({quoted(word)}, limits: #{limits})"
+        return f"op(upright({self.nested(tokens)}), limits: #{limits})"
+
+    def long_arrow(self, name: str) -> str:
+        below = self.raw_option()
+        scripts = {"t": self.argument()} | ({"b": self.nested(below)} if below else {})
+        return attached(f"limits(stretch({ARROWS[name]}, size: #(100% + 0.8em)))", scripts)
+
+    def colored(self, _: str) -> str:
+        return f"#text(fill: {color(self.words())}, ${self.argument()}$)"
+
+    def dimension(self) -> str:
+        """A distance, in braces or not, as Typst writes it."""
+        self.take_spaces()
+        text = self.words() if self.tokens and self.tokens[-1] == "{" else ""
+        while not (match := DIMENSION.fullmatch(text.strip())):
+            if not self.tokens or len(text) > 20:
+                raise TexError(f"{text[:20]!r} is no distance")
+            text += self.tokens.pop()
+        factor, unit = TYPST_UNITS.get(match[2], (1, match[2]))
+        return f"{float(match[1]) * factor:.4g}{unit}"
+
+    def space(self, _: str) -> str:
+        self.take("*")
+        return f"#h({self.dimension()})"
+
+    def rule(self, _: str) -> str:
+        """\\rule[raised]{width}{height}"""
+        self.tokens += ["}", *(self.raw_option() or ["0pt"])[::-1], "{"]
+        raised, width, height = (self.dimension() for _ in range(3))
+        return f"#box(width: {width}, height: {height}, baseline: 0pt - {raised}, fill: black)"
+
+    def negated(self, _: str) -> str:
+        inner = self.argument()
+        return NEGATED.get(inner.lstrip("\\"), f"cancel({inner})")
+
+    def reference(self, name: str) -> str:
+        label = self.words()
+        number = self.notation.labels.get(label, "(???)")
+        shown = number if name == "eqref" else number.strip("()")
+        return f"#ref-to({quoted(label)}, {quoted(shown)})"
+
+    def dots(self, _: str) -> str:
+        """Dots at the height of the operator or relation that follows."""
+        following = self.peek()
+        char = SYMBOLS.get(following[1:], following)
+        between = len(char) == 1 and unicodedata.category(char) == "Sm" and char not in "|∫∂∇∞"
+        return "⋯" if between or char in ("-", "*") else "…"
+
+    # -- environments ---------------------------------------------------------------------
+
+    def environment(self, _: str) -> str:
+        name = self.words()
+        bare = name.rstrip("*")
+        if bare in MATRICES:
+            return self.matrix(name, bare)
+        if bare in ("cases", "dcases", "rcases"):
+            return self.cases(name)
+        if bare not in INNER_ALIGNED + ALIGNED:
+            raise TexError(f"the environment {name} is unknown")
         self.raw_option()
-        if "alignedat" in name or "alignat" in name:
+        if bare in ("alignat", "alignedat"):
             self.words()
-        rows, _ = self.grid(name)
-        lines = [aligned([f"display({cell})" for cell in row]) for row in rows]
-        return Atom(f"mat(delim: #none, row-gap: #0.6em, {' ; '.join(lines)})")
+        rows = [[f"display({cell})" for cell in row] for row in self.rows()]
+        self.close(name)
+        lines = " ; ".join(aligned(row, bare) for row in rows) or '""'
+        return f"mat(delim: #none, row-gap: #0.6em, {lines})"
+
+    def matrix(self, name: str, bare: str) -> str:
+        columns, rules = "", []
+        if bare in ("array", "subarray") or name != bare:
+            self.raw_option()
+        if bare in ("array", "subarray"):
+            columns = plain_columns(self.words())
+        rows = [*self.rows(rules)] or [['""']]
+        self.close(name)
+        width = max(map(len, rows))
+        shapes = [
+            {"l": "& {}", "r": "{} &", "c": "{}"}[kind] for kind in columns if kind in "lcr"
+        ]
+        shapes += ["{}"] * width
+        filled = (row + ['""'] * (width - len(row)) for row in rows)
+        lines = " ; ".join(", ".join(map(str.format, shapes, row)) for row in filled)
+        before = [columns[:place] for place, mark in enumerate(columns) if mark in "|:"]
+        bars = [len(re.findall("[lcr]", part)) for part in before]
+        options = f"delim: {delimiters(MATRICES[bare])}"
+        if bare == "subarray":
+            options += ", row-gap: #0.15em"
+        if bars or rules:
+            vertical = array(bar for bar in bars if bar <= width)
+            options += f", augment: #(hline: {array(rules)}, vline: {vertical})"
+        return self.full_size(f"mat({options}, {lines})", bare == "smallmatrix")
+
+    def full_size(self, shown: str, smaller: bool = False) -> str:
+        """A matrix, which Typst makes smaller inside of a line, in the size of its place."""
+        size = ("display", "inline", "script")[min(self.script_level + smaller, 2)]
+        return f"{size}({shown})"
+
+    def cases(self, name: str) -> str:
+        wrap = "display({})" if name.startswith("d") else "{}"
+        rows = [[wrap.format(cell) for cell in row] for row in self.rows()]
+        self.close(name)
+        lines = ["& " + " quad && ".join(row) for row in rows] or ['""']
+        reverse = ", reverse: #true" if name == "rcases" else ""
+        return self.full_size(f"cases(gap: #0.5em{reverse}, {', '.join(lines)})")
 
     # -- definitions ----------------------------------------------------------------------
 
     def new_command(self) -> None:
-        if self.tokens and self.tokens[-1] == "*":
-            self.tokens.pop()
+        self.take("*")
         name = self.words().strip().lstrip("\\")
-        arity = self.raw_option()
-        default = self.raw_option() if arity else None
-        count = int("".join(arity)) if arity and "".join(arity).isdigit() else 0
-        self.notation.macros[name] = Macro(count, self.raw_group(), default)
+        arity = "".join(self.raw_option() or "0").strip()
+        if arity not in set("0123456789"):
+            raise TexError(f"\\{name} takes {arity} arguments, which is no number")
+        default = self.raw_option()
+        self.notation.macros[name] = Macro(int(arity), self.raw_group(), default)
+
+    def macro_name(self) -> str:
+        self.take_spaces()
+        if not self.tokens or self.tokens[-1][0] != "\\":
+            raise TexError("a definition needs the name of a command")
+        return self.tokens.pop()[1:]
 
     def define(self) -> None:
-        while self.tokens and self.tokens[-1] == " ":
-            self.tokens.pop()
-        if not self.tokens or not self.tokens[-1].startswith("\\"):
-            raise TexError("\\def needs the name of a macro")
-        name, arity = self.tokens.pop()[1:], 0
+        name, arity = self.macro_name(), 0
         while self.tokens and self.tokens[-1] != "{":
             arity += self.tokens.pop() == "#"
         self.notation.macros[name] = Macro(arity, self.raw_group())
 
+    def let(self) -> None:
+        name = self.macro_name()
+        while self.take(" ") or self.take("="):
+            pass
+        token = "".join(self.tokens[-1:])
+        self.tokens = self.tokens[:-1]
+        self.notation.macros[name] = self.notation.macros.get(token[1:]) or Macro(0, [token])
+
     def declare_operator(self) -> None:
-        star = "*" if self.tokens and self.tokens[-1] == "*" else ""
-        if star:
-            self.tokens.pop()
+        star = ["*"] if self.take("*") else []
         name = self.words().strip().lstrip("\\")
         body = ["\\operatorname", *star, "{", *self.raw_group(), "}"]
         self.notation.macros[name] = Macro(0, body)
 
     def set_tag(self) -> None:
-        star = self.tokens and self.tokens[-1] == "*"
-        if star:
-            self.tokens.pop()
-        words = plain(self.words())
-        self.tag = words if star else f"({words})"
+        shape = "{}" if self.take("*") else "({})"
+        tokens = self.raw_group()
+        self.tag = shape.format("".join(TEXT_CHARACTERS.get(token, token) for token in tokens))
 
     def set_label(self) -> None:
         self.labels.append(self.words())
@@ -755,54 +682,52 @@ class _Parser:
         self.numbered = False
 
 
-def attach(atom: Atom, above: str | None, below: str | None) -> str:
-    """Typst for an atom with scripts."""
-    if above is None and below is None:
-        return atom.text
-    base = atom.text or '""'
-    if atom.limits is not None:
-        base = f"{'limits' if atom.limits else 'scripts'}({base})"
-    scripts = "".join(f", {side}: {x}" for side, x in (("t", above), ("b", below)) if x)
-    return f"attach({base}{scripts})"
+def color(name: str) -> str:
+    """A Typst colour from the name or the #code of a CSS colour.
+
+    Raises:
+        TexError: there is no such colour.
+    """
+    try:
+        parts = ImageColor.getrgb(name.strip())[:3]
+    except ValueError:
+        raise TexError(f"the colour {name.strip()!r} is unknown") from None
+    return 'rgb("#{:02x}{:02x}{:02x}")'.format(*(min(part, 255) for part in parts))
 
 
-def joined(parts: Iterable[str]) -> str:
-    """Typst math side by side. A space only parts names: next to words it would be set."""
+def text_character(token: str) -> str | None:
+    """What a token of words prints; None for a command."""
+    return TEXT_CHARACTERS.get(token, None if token[0] in "\\$" else token)
+
+
+def attached(base: str, scripts: dict[str, str]) -> str:
+    """Typst for an atom with scripts, by their side: `t` above and `b` below."""
+    sides = "".join(f", {side}: {scripts[side]}" for side in "tb" if side in scripts)
+    return f"attach({base or chr(34) * 2}{sides})" if scripts else base
+
+
+def side_by_side(parts: Iterable[str]) -> str:
+    """Typst math in a row. A space only parts names: next to words it would be set."""
     text = ""
     for part in parts:
-        gap = text[-1:].isalnum() and part[:1].isalnum()
+        gap = in_name(text[-1:]) and in_name(part[:1])
         text += " " + part if gap else part
     return text
 
 
-def aligned(cells: list[str]) -> str:
+def in_name(char: str) -> bool:
+    """Whether Typst could take a character for a piece of a name."""
+    return char.isalnum() or char.isidentifier()
+
+
+def aligned(cells: list[str], environment: str) -> str:
     """One line of an alignment: pairs of columns, right and left, with room between pairs."""
+    if environment == "eqnarray":
+        # Its second column is a relation; `&&` begins another column that starts at the left.
+        return ' && ""'.join((' & ""'.join(cells[:2]), *cells[2:]))
     # An empty atom keeps the space before a relation that starts a cell.
     starts = ["", *('""' if index % 2 else "#h(2em)" for index in range(1, len(cells)))]
     return " & ".join(start + cell for start, cell in zip(starts, cells, strict=True))
-
-
-def plain(words: str) -> str:
-    """Words of \\text with TeX's escapes and ties undone."""
-    words = re.sub(r"\\([{}$&#%_ ])", r"\1", words).replace("~", "\u00a0")
-    return re.sub(r"\\(?:,|;|quad)", " ", words.replace("{", "").replace("}", ""))
-
-
-def spelled(name: str) -> str:
-    """The words an operator macro prints: \\limsup is "lim sup"."""
-    return {
-        "limsup": "lim sup",
-        "liminf": "lim inf",
-        "injlim": "inj lim",
-        "projlim": "proj lim",
-    }.get(name, name)
-
-
-def symbol(char: str) -> str:
-    """A symbol of the table; TeX sets capital Greek upright."""
-    if char in GREEK_CAPITALS:
-        return f"upright({char})"
-    return character(char) if len(char) == 1 else char
 
 
 def plain_columns(columns: str) -> str:
@@ -819,49 +744,40 @@ def delimiters(pair: str) -> str:
     return f"#({quoted(pair[0])}, {quoted(pair[1])})" if pair else "#none"
 
 
-def sized_tuple(numbers: list[int]) -> str:
+def array(numbers: Iterable[int]) -> str:
     """A Typst array that stays one with a single entry."""
     return "(" + "".join(f"{number}, " for number in numbers) + ")"
 
 
-ENDS = frozenset(("}", "&", "\\\\", "\\end", "\\right", "\\cr"))
-
-SILENT: dict[str, Callable[[_Parser], object]] = {
-    "newcommand": _Parser.new_command,
-    "renewcommand": _Parser.new_command,
-    "providecommand": _Parser.new_command,
+DECLARATIONS: dict[str, Callable[[_Parser], object]] = {
+    **dict.fromkeys(("newcommand", "renewcommand", "providecommand"), _Parser.new_command),
+    **dict.fromkeys(("nonumber", "notag"), _Parser.no_number),
     "def": _Parser.define,
+    "let": _Parser.let,
     "DeclareMathOperator": _Parser.declare_operator,
     "tag": _Parser.set_tag,
     "label": _Parser.set_label,
-    "nonumber": _Parser.no_number,
-    "notag": _Parser.no_number,
     "require": _Parser.words,
 }
-
-HANDLERS: dict[str, Callable[[_Parser, str], Atom]] = {
+HANDLERS: dict[str, Callable[[_Parser, str], str]] = {
     **dict.fromkeys(ALPHABETS, _Parser.alphabet),
-    **dict.fromkeys(ACCENTS, _Parser.accent),
-    **dict.fromkeys(BRACES, _Parser.brace),
-    **dict.fromkeys(CLASSES, _Parser.math_class),
-    **dict.fromkeys((*TEXTS, *TEXT_STYLES), _Parser.text),
+    **dict.fromkeys(TEXTS, _Parser.text),
     **dict.fromkeys(ARROWS, _Parser.long_arrow),
-    **dict.fromkeys((s + side for s in SIZES for side in ("", "l", "r", "m")), _Parser.sized),
-    **dict.fromkeys(FRACTIONS, _Parser.fraction),
-    **dict.fromkeys(("overset", "underset", "stackrel"), _Parser.over_under),
+    **dict.fromkeys((size + side for size in SIZES for side in SIDES), _Parser.sized),
     **dict.fromkeys(("hspace", "hskip", "kern", "mskip", "mkern", "mspace"), _Parser.space),
-    **dict.fromkeys(("bmod", "pmod", "pod"), _Parser.modulo),
     **dict.fromkeys(("eqref", "ref"), _Parser.reference),
-    **dict.fromkeys(("phantom", "hphantom", "vphantom"), _Parser.phantom),
-    "sqrt": _Parser.root,
     "left": _Parser.left_right,
     "middle": _Parser.middle,
+    "sqrt": _Parser.root,
     "operatorname": _Parser.operator_name,
     "textcolor": _Parser.colored,
-    "boxed": _Parser.boxed,
-    "fbox": _Parser.boxed,
+    "rule": _Parser.rule,
     "not": _Parser.negated,
-    "substack": _Parser.substack,
+    "dots": _Parser.dots,
     "begin": _Parser.environment,
-    "mathop": lambda parser, _: Atom(f'class("large", {parser.argument()})', limits=True),
 }
+#: Commands that read no math, and so stand in words too.
+IN_TEXT = frozenset(("hspace", "hskip", "kern", "eqref", "ref"))
+_standard = Notation({})
+_standard.convert(SHORTHANDS)
+BUILT_IN = _standard.macros
