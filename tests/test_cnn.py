@@ -3,6 +3,7 @@
 import math
 import sys
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 import torch
@@ -241,6 +242,42 @@ def test_learner_learns_and_evaluates_with_averaged_weights():
     plain = run.model.coarse(run.model.eval()(augment.resize(run.photos.test.images, 12)))
     averaged = run.learner.predict(run.photos.test.images)
     assert not torch.allclose(averaged, plain), "the average equals the last weights"
+
+
+def test_every_epoch_shows_every_photo_once_in_an_order_of_its_own():
+    trainer = Trainer(replace(TINY, num_epochs=3), photos(), seed=0)
+    train_batch, seen = trainer.learner.train_batch, []
+
+    def watched(x, y):
+        seen.extend(x[:, 0, 0, :8].tolist())
+        return train_batch(x, y)
+
+    trainer.learner.train_batch = watched
+    trainer.train()
+    given = trainer.photos.train.images[:, 0, 0, :8].tolist()
+    epochs = [seen[start : start + 24] for start in (0, 24, 48)]
+    assert all(sorted(epoch) == sorted(given) for epoch in epochs)
+    assert all(a != b for a, b in combinations([given, *epochs], 2))
+
+
+def test_the_best_epoch_is_judged_by_the_validation_photos():
+    trainer = Trainer(TINY, photos(), seed=0)
+    metrics = trainer.train().records[trainer.best.epoch - 1].metrics
+    assert metrics["val"].loss != metrics["train"].loss
+    assert trainer.best.metrics == metrics["val"]
+
+
+def test_a_last_short_batch_is_a_step_too_and_the_rate_ends_near_0():
+    few = photos()._replace(train=split(19))  # batches of 8, 8 and 3
+    trainer = Trainer(replace(TINY, num_epochs=2), few, seed=0)
+    trainer.train()
+    assert trainer.learner.lr < TINY.lr / 1000
+
+
+def test_watchers_see_each_record():
+    seen = []
+    history = Trainer(replace(TINY, num_epochs=2), photos(), seed=0).train(seen.append)
+    assert seen == history.records
 
 
 def test_training_reports_coarse_figures_of_fine_labels():
