@@ -229,6 +229,7 @@ def standings(models: pd.DataFrame, *, title: str) -> Figure:
     axis.set(xlim=(low - 0.02, high + 0.9 * (high - low)), xlabel="test accuracy")
     axis.set_xticks([percent / 100 for percent in range(65, 101, 5)])
     axis.set_yticks(rows, models["name"], fontsize=SMALL)
+    axis.grid(visible=False, axis="y")
     axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 

@@ -8,7 +8,6 @@ import torch
 
 from hw1lib.cnn import results, tables
 from hw1lib.cnn.model import MEAN, STD, GroceryNet, Layout, count_parameters
-from hw1lib.cnn.trainer import Trainer
 from tests.test_cnn import TINY, photos
 
 COUNTS = torch.tensor([[3, 1, 0], [0, 0, 0], [4, 2, 2]])
@@ -23,15 +22,6 @@ def test_splits_count_photos_and_the_classes_that_are_present():
     assert found.index.tolist() == ["train", "val", "test"]
     assert found.loc["val"].tolist() == [4, 2, 1, 3]
     assert found.loc["train", "photos"] == len(data.train.labels)
-
-
-def test_sizes_are_evaluated_on_the_validation_photos():
-    run = Trainer(replace(TINY, num_epochs=1), photos(), seed=3)
-    found = tables.at_sizes(run, [(), (12,), (12, 16)])
-    assert found["tta_sizes"].tolist() == ["none", "12 pixels", "12 and 16 pixels"]
-    expected = run.evaluate(run.photos.val, tta_sizes=(12, 16))
-    assert found.loc[2, ["loss", "accuracy"]].tolist() == [expected.loss, expected.accuracy]
-    assert list(found.columns) == ["tta_sizes", "loss", "accuracy"]
 
 
 def test_recall_is_the_share_of_the_true_class_the_least_first():

@@ -1,6 +1,6 @@
 """What Q3.I of HW1.ipynb shows of photos and predictions, each as one data frame."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pandas as pd
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from hw1lib.cnn import results
 from hw1lib.cnn.model import MEAN, STD, GroceryNet, channel_statistics, count_parameters
 from hw1lib.cnn.recipe import Recipe
-from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets.grocery import Grocery
 
 
@@ -32,26 +31,6 @@ def splits(photos: Grocery) -> pd.DataFrame:
         }
         for split, c in counts.items()
     )
-
-
-def at_sizes(run: Trainer, tta_sizes: Iterable[Sequence[int]]) -> pd.DataFrame:
-    """Loss and accuracy on the validation photos by the sizes of test-time augmentation.
-
-    Args:
-        run: finished.
-        tta_sizes: for each row the sizes in pixels, as `Trainer.evaluate` takes them; () for
-            none.
-
-    Returns:
-        A row each: tta_sizes, loss, accuracy.
-    """
-    return pd.DataFrame(
-        {
-            "tta_sizes": " and ".join(map(str, sizes)) + " pixels" if sizes else "none",
-            **asdict(run.evaluate(run.photos.val, tta_sizes=sizes)),
-        }
-        for sizes in tta_sizes
-    ).drop(columns="count")
 
 
 def recall(counts: Tensor, names: Sequence[str]) -> pd.Series:
