@@ -86,6 +86,7 @@ def test_layers_are_blocks_with_their_strides_shapes_and_all_parameters():
     assert found["shape"].iloc[-1] == (3,)
     assert found["adds_its_input"].tolist() == ["", "", "", "yes", "", ""]
     assert found["parameters"].sum() == count_parameters(model)
+    assert all(module.training for module in model.modules()), "as it was"
 
 
 def test_settings_hold_every_setting_once():

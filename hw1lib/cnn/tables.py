@@ -145,7 +145,7 @@ def layers(model: GroceryNet, size: int) -> pd.DataFrame:
         parameters.
     """
     x = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
-    rows = []
+    rows, training = [], model.training
     model.eval()
     for block in model.features:
         x = block(x)
@@ -158,6 +158,7 @@ def layers(model: GroceryNet, size: int) -> pd.DataFrame:
             }
         )
     logits = model.classifier(x.mean((2, 3)))
+    model.train(training)
     head = {"layer": "mean over all positions, linear", "shape": tuple(logits.shape[1:])}
     rows.append(head | {"adds_its_input": "", "parameters": count_parameters(model.classifier)})
     return pd.DataFrame(rows)
