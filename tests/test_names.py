@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook
 
+from hw1lib.submission import names
 from hw1lib.submission.names import (
     IdError,
     decide_ids,
@@ -20,6 +21,15 @@ student_ids = st.text("0123456789", min_size=5, max_size=9)
 def test_ids_of_digits_name_the_submission_in_their_order(ids):
     assert parse_ids(ids) == tuple(ids)
     assert submission_name(ids) == "HW1_" + "_".join(ids)
+
+
+@given(st.lists(student_ids, min_size=1, max_size=2, unique_by=int))
+@pytest.mark.parametrize("work", ["HW1", "DL27_HW1"])
+def test_the_ids_are_read_from_the_name_whatever_the_course_calls_its_work(work, ids):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(names, "COURSE_WORK", work)
+        assert names.ids_in(submission_name(ids)) == ids
+        assert names.ids_in(f"HW2_{ids[0]}") == []
 
 
 @pytest.mark.parametrize("ids", [["ID1"], ["ID1", "ID2"]])

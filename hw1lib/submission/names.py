@@ -82,6 +82,12 @@ def submission_name(ids: Sequence[str]) -> str:
     return "_".join((COURSE_WORK, *parse_ids(ids)))
 
 
+def ids_in(stem: str) -> list[str]:
+    """The IDs in a name such as :func:`submission_name` makes, unchecked; else none."""
+    start = f"{COURSE_WORK}_"
+    return stem.removeprefix(start).split("_") if stem.startswith(start) else []
+
+
 def decide_ids(notebook: "NotebookNode", ids: Sequence[str]) -> tuple[str, ...]:
     """The IDs of a submission: those given, else those in the notebook's cell for them.
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hw1lib.assignment import COURSE_WORK
+from hw1lib.submission.names import ids_in
 
 Level = Literal["error", "warning", "note"]
 
@@ -84,8 +84,8 @@ class Report:
     @property
     def ids(self) -> list[str]:
         """Student IDs, as far as the file names hold them."""
-        stems = [Path(path).stem.split("_") for path in self.files]
-        return next((ids for head, *ids in stems if head == COURSE_WORK), [])
+        found = (ids_in(Path(path).stem) for path in self.files)
+        return next(filter(None, found), [])
 
     def of(self, level: Level) -> list[Finding]:
         """The findings of one level."""

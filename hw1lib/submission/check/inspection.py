@@ -22,7 +22,7 @@ from hw1lib.submission.check.collect import LIMITS, Mnist, RefusedError, Submiss
 from hw1lib.submission.check.findings import BROKEN, LEFT_OUT, UNCHECKED, Finding, bounded
 from hw1lib.submission.check.ink import unseen
 from hw1lib.submission.check.notebook import AGAIN
-from hw1lib.submission.names import IdError, submission_name
+from hw1lib.submission.names import IdError, ids_in, submission_name
 from hw1lib.submission.pdf.compare import ADDED, missing
 from hw1lib.submission.pdf.reader import PdfError, read_pdf
 from hw1lib.submission.weights import WeightsFileError, load_weights
@@ -94,15 +94,15 @@ def _names(state: _State) -> Iterator[Finding]:
         elif found[1:]:
             what = f"there is more than one {kind} file: {', '.join(p.name for p in found)}"
             yield Finding("error", "files", what, "", "Leave one; only the first was checked")
-    fix = "Name all three HW1_ID1_ID2 with your IDs; ./export.sh does"
+    fix = f"Name all three {COURSE_WORK}_ID1_ID2 with your IDs; ./export.sh does"
     stems = dict.fromkeys(path.stem for path in submission.files)
     if len(stems) > 1:
         what = f"the names do not agree: {', '.join(path.name for path in submission.files)}"
         yield Finding("error", "names", what, "", fix)
     for stem in stems:
-        head, *ids = stem.split("_")
+        ids = ids_in(stem)
         try:
-            right = head == COURSE_WORK and submission_name(ids) == stem
+            right = bool(ids) and submission_name(ids) == stem
             why = f"{stem} is not of the pattern {COURSE_WORK}_ID1_ID2"
         except IdError as error:
             right, why = False, f"{stem} is not of the pattern {COURSE_WORK}_ID1_ID2: {error}"
