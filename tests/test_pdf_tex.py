@@ -1,12 +1,15 @@
 """Formulas in TeX become Typst: every command the converter knows, one by one."""
 
+import contextlib
 import json
 import re
 
 import pytest
 import typst
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from hw1lib.submission.pdf.tex import Notation
+from hw1lib.submission.pdf.tex import DECLARATIONS, HANDLERS, PATTERNS, Notation, TexError
 from tests.fixtures.notebooks import export, markdown
 
 # In Typst, `""` is an empty atom and `#` begins code.
@@ -299,6 +302,37 @@ def test_all_of_them_can_be_printed():
     page = export(*(markdown(f"$${tex}$$") for tex, _ in PAIRS if tex[0] != "%"))
     assert len(page.pages) > 1
     assert not page.notes
+
+
+NAMES = ["\\" + name for name in (*PATTERNS, *HANDLERS, *DECLARATIONS)]
+PIECES = st.sampled_from(NAMES) | st.sampled_from(
+    [*"{}[]^_&#$'\"a12²٣é %~*=|", r"\\", r"\begin{array}{c|c}", r"\end{array}", "2em", "{\\a}"]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(PIECES, max_size=12).map("".join) | st.text(max_size=40))
+@example(r"\hbox{$\LaTeX$}")
+@example("\\def\\a{\\a\\a}\\a")
+@example("\\newcommand{\\a}[²]{x}")
+@example("\\rule{9e9em}{1em}")
+@example("\\let\\a")
+def test_any_string_becomes_math_or_the_one_error(tex):
+    with contextlib.suppress(TexError):
+        found = Notation().convert(tex)
+        assert len(found.rows) == len(found.tags) > 0
+
+
+DEEP = r"""
+{ \text{ ^\rm \hat x\over \left( \mathrm{ \sqrt[ \begin{matrix} \color{red} x_{ \let\a\a\a
+\fbox{
+"""
+
+
+@pytest.mark.parametrize("piece", DEEP.split())
+def test_nesting_beyond_all_measure_is_an_error_of_the_formula(piece):
+    with pytest.raises(TexError):
+        Notation().convert(f"{piece} " * 5000)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ TESTS = {
         f"submission.pdf.{name}": PDF
         for name in (
             *("cells", "compare", "document", "exporter", "glyphs", "html", "images"),
-            *("markdown", "reader", "styled", "tables", "tex", "texsymbols", "__main__"),
+            *("markdown", "reader", "styled", "tables", "tex", "texcommands", "__main__"),
         )
     },
     "submission.check.ink": f"check_ink {CHECK}",
