@@ -1,6 +1,8 @@
 """The read-back check: what is lost is found and named, and nothing else is."""
 
 import re
+import time
+from collections import Counter
 from dataclasses import replace
 
 import nbformat
@@ -16,7 +18,7 @@ from hw1lib.submission.pdf.cells import document_of
 from hw1lib.submission.pdf.compare import ADDED, compare, losses
 from hw1lib.submission.pdf.document import Paragraph, as_data
 from hw1lib.submission.pdf.exporter import compiled
-from hw1lib.submission.pdf.reader import Shape, read_pdf
+from hw1lib.submission.pdf.reader import Reading, Shape, read_pdf
 from tests.fixtures.notebooks import (
     SVG,
     base64_of,
@@ -103,6 +105,18 @@ def test_whatever_is_missing_is_named_with_its_cell(check, missing, named):
     found = check(sample(**missing), sample())
     assert named in "\n".join(found)
     assert len(found) <= 2
+
+
+def test_long_lines_that_are_missing_between_thousands_of_short_ones_are_named_in_time():
+    lines = [f"s{i}" if i % 2 else f"a long line with number {i}" for i in range(3000)]
+    document = document_of(notebook(code("\n".join(lines))), title="T")
+    shown = [("T",), ("In [1]:",), *((line,) for line in lines[1::2])]
+    for read in (shown, []):  # by this exporter, and by another tool
+        text = "\n".join(part for line in shown for part in line)
+        reading = Reading(text, tuple(read), Counter(), "T", "all cells visible")
+        started = time.process_time()
+        assert [loss.text for loss in compare(document, reading)] == lines[::2]
+        assert time.process_time() - started < 60  # it took the square of their number
 
 
 def test_a_line_of_one_bracket_is_missed_too(check):

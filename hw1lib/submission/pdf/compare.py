@@ -69,6 +69,9 @@ OWN_PAGES = re.compile(
     r"|\nNotverified\n\nThePDFwasreadback.*",
     re.S,
 )
+#: Bounds of the search where notebook and PDF differ: keys that are tried at a time, and
+#: characters that are searched in all, which takes seconds.
+MOST_TRIED, MOST_WORK = 1000, 10**10
 #: Longest text, in characters, of which it is said what of it is added.
 LONGEST = 2000
 #: What PDFs of other tools may have in another form.
@@ -402,9 +405,10 @@ def align(keys: list[str], text: str) -> Iterator[tuple[int, int, int, int]]:
 
     What agrees at both ends is taken off; then the longest key that is there as often as it
     should be divides the rest in two, so that short ones are looked for between their
-    neighbours only.
+    neighbours only. After `MOST_WORK` what is left counts as disagreement.
     """
-    todo = [(0, len(keys), 0, len(text))]
+    there = {key for key in {*keys} if key in text}
+    todo, work = [(0, len(keys), 0, len(text))], 0
     while todo:
         i, j, start, stop = todo.pop()
         while i < j and text.startswith(keys[i], start, stop):
@@ -413,7 +417,8 @@ def align(keys: list[str], text: str) -> Iterator[tuple[int, int, int, int]]:
         while i < j and text.endswith(keys[j - 1], start, stop):
             j -= 1
             stop -= len(keys[j])
-        if anchor := divide(keys[i:j], text[start:stop]):
+        work += min(j - i, MOST_TRIED) * (stop - start)
+        if work < MOST_WORK and (anchor := divide(keys[i:j], text[start:stop], there)):
             n, place = i + anchor[0], start + anchor[1]
             todo.append((n + 1, j, place + len(keys[n]), stop))
             todo.append((i, n, start, place))
@@ -421,18 +426,31 @@ def align(keys: list[str], text: str) -> Iterator[tuple[int, int, int, int]]:
             yield i, j, start, stop
 
 
-def divide(keys: list[str], text: str) -> tuple[int, int] | None:
-    """The number of a key and its place in a text, where the text is best divided."""
+def divide(keys: list[str], text: str, there: set[str]) -> tuple[int, int] | None:
+    """The number of a key and its place in a text, where the text is best divided.
+
+    Of keys of one length that in the middle, so that halves are left; `there` are those that
+    are in the text at all.
+    """
     whole = "".join(keys)
-    starts = [*itertools.accumulate(map(len, keys), initial=0)]
-    best = None
-    for n in sorted(range(len(keys)), key=lambda n: -len(keys[n])):
-        key, there, wanted = keys[n], text.count(keys[n]), whole.count(keys[n])
-        if there and (best is None or there == wanted):
-            place = -1
-            for _ in range(min(whole.count(key, 0, starts[n]), there - 1) + 1):
-                place = text.find(key, place + 1 if place < 0 else place + len(key))
-            best = n, place
-            if there == wanted:
-                break
-    return best
+    middle = len(keys) / 2
+    found = [n for n, key in enumerate(keys) if key in there]
+    nearest: dict[str, int] = {}
+    for n in sorted(found, key=lambda n: (-len(keys[n]), abs(n - middle))):
+        nearest.setdefault(keys[n], n)
+    counts: dict[str, int] = {}
+    for key, n in itertools.islice(nearest.items(), MOST_TRIED):
+        counts[key] = text.count(key)
+        if counts[key] and counts[key] == whole.count(key):
+            return n, nth_place(keys, n, text, counts[key])
+    present = (n for n in found if counts.get(keys[n]))
+    best = min(present, key=lambda n: (-len(keys[n]), n), default=None)
+    return None if best is None else (best, nth_place(keys, best, text, counts[keys[best]]))
+
+
+def nth_place(keys: list[str], n: int, text: str, there: int) -> int:
+    """Where in a text key `n` stands, which is there so often, after its equals before it."""
+    place = -1
+    for _ in range(min("".join(keys[:n]).count(keys[n]), there - 1) + 1):
+        place = text.find(keys[n], place + 1 if place < 0 else place + len(keys[n]))
+    return place
