@@ -102,7 +102,7 @@ def _names(state: _State) -> Iterator[Finding]:
     for stem in stems:
         ids = ids_in(stem)
         try:
-            right = bool(ids) and submission_name(ids) == stem
+            right = stem.startswith(COURSE_WORK) and submission_name(ids) == stem
             why = f"{stem} is not of the pattern {COURSE_WORK}_ID1_ID2"
         except IdError as error:
             right, why = False, f"{stem} is not of the pattern {COURSE_WORK}_ID1_ID2: {error}"

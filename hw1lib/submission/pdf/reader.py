@@ -183,14 +183,16 @@ def sight(
     edges = np.abs(np.diff(gray, axis=1))[1:] + np.abs(np.diff(gray, axis=0))[:, 1:] > CONTRAST
 
     def sees(box: Box) -> bool:
+        if not inside(box, paper):  # nor is a box of NaN, as a damaged file may have one
+            return False
         if box[0] >= box[2] or box[1] >= box[3]:  # it shares the box of another character
-            return inside(box, paper)
+            return True
         left, right = ((x - paper[0]) * SCALE for x in (box[0], box[2]))
         top, bottom = ((paper[3] - y) * SCALE for y in (box[3], box[1]))
         area = edges[
             max(int(top) - 1, 0) : int(bottom) + 1, max(int(left) - 1, 0) : int(right) + 1
         ]
-        return inside(box, paper) and bool(area.any())
+        return bool(area.any())
 
     return sees, False
 
