@@ -743,8 +743,8 @@ def test_without_mnist_the_check_goes_on_and_says_so(fine, monkeypatch, capsys, 
     [
         (["none.ipynb"], "there is no file or folder none.ipynb"),
         ([], "the following arguments are required"),
-        (["--jobs", "0", "empty"], "0 is not 1 or more"),
-        (["--seconds", "x", "empty"], "invalid"),
+        (["--jobs", "0", "empty"], "argument --jobs: '0' is no whole number from 1"),
+        (["--seconds", "x", "empty"], "argument --seconds: 'x' is no whole number"),
     ],
 )
 def test_wrong_arguments_end_with_status_2_and_a_sentence(

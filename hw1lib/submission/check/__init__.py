@@ -1,1 +1,1 @@
-"""The check before handing in: `python -m hw1lib.submission check --help`."""
+"""The check before handing in: `./export.sh check --help`."""

@@ -218,8 +218,9 @@ def _words(drawing: Drawing) -> str:
 
 def q2_uses_tensors_alone(notebook: NotebookNode) -> Iterator[Finding]:
     """No forbidden API in the cells of question 2, nor in the source that they show."""
-    reader = Reader()
-    for name, section in sections(notebook):
+    reader, found = Reader(), sections(notebook)
+    last = max((n for n, (name, _) in enumerate(found) if name.startswith(_Q2)), default=-1)
+    for name, section in found[: last + 1]:
         for where, source in section.code:
             if name.startswith(_Q2):
                 yield from _offending(where, reader.read, source)

@@ -20,10 +20,10 @@ followed, and each is checked in a process of its own with limits on size, time 
 
 EPILOG = """\
 examples:
-  python -m hw1lib.submission check submission/
-  python -m hw1lib.submission check HW1_123456782.ipynb HW1_123456782.pdf HW1_123456782.pkl
-  python -m hw1lib.submission check --csv grades.csv all-submissions/
-  python -m hw1lib.submission check --json all-submissions/ > findings.json
+  ./export.sh check submission/
+  ./export.sh check HW1_123456782.ipynb HW1_123456782.pdf HW1_123456782.pkl
+  ./export.sh check --csv grades.csv all-submissions/
+  ./export.sh check --json all-submissions/ > findings.json
 
 exit status:
   0    no errors in any submission; warnings and notes there may be
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m hw1lib.submission check",
+        prog="./export.sh check",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -110,7 +110,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
+    if not (text.isdecimal() and 0 < int(text) < 1e6):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 999999")
+    return int(text)

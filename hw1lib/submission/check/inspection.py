@@ -205,7 +205,9 @@ def _pdf(state: _State) -> Iterator[Finding]:
     if noted := _UNVERIFIED.search(reading.text):
         what = f"its exporter did not find all of the notebook in it: {noted[1]}"
         yield Finding("warning", "pdf", what, where, AGAIN)
-    lost = missing(state.notebook, reading)
+    plain = NotebookNode(state.notebook)  # its words are compared, without their colours
+    plain.metadata = NotebookNode(plain.metadata, language_info={"name": "text"})
+    lost = missing(plain, reading)
     for loss in lost[:_SHOWN_LOSSES]:
         level = "warning" if loss.kind == ADDED else "error"
         yield Finding(level, "pdf", str(loss), where, AGAIN)

@@ -137,9 +137,10 @@ def read_page(page: pypdfium2.PdfPage, marks: _Marks, images: Counter[tuple[int,
             marks.add(thing.mark, "")
     text: list[str] = []
     marked: dict[int, list[str]] = {}
+    raw = words.raw
     for i in range(words.count_chars()):
-        unit = chr(pdfium.FPDFText_GetUnicode(words, i))
-        owner = pdfium.FPDFText_GetTextObject(words, i)
+        unit = chr(pdfium.FPDFText_GetUnicode(raw, i))
+        owner = pdfium.FPDFText_GetTextObject(raw, i)
         # Text inside of drawings is not at the top level, and has no mark of the page.
         mark = mark_of.get(ctypes.addressof(owner.contents), -1) if owner else -1
         if always or unit.isspace() or sees(words.get_charbox(i)):
@@ -176,8 +177,9 @@ def sight(
     """
     paper = page.get_bbox()
     if not hides(things) or page.get_rotation() or max(page.get_size()) > LARGEST:
-        rects = (words.get_rect(i) for i in range(words.count_rects()))
-        return lambda box: inside(box, paper), all(inside(rect, paper) for rect in rects)
+        rects = [words.get_rect(i) for i in range(words.count_rects())] or [paper]
+        low, high = np.min(rects, axis=0)[:2], np.max(rects, axis=0)[2:]
+        return lambda box: inside(box, paper), inside((*low, *high), paper)
     bitmap = page.render(scale=SCALE, grayscale=True).to_numpy().astype(np.int16)
     gray = bitmap.reshape(bitmap.shape[:2])
     edges = np.abs(np.diff(gray, axis=1))[1:] + np.abs(np.diff(gray, axis=0))[:, 1:] > CONTRAST
