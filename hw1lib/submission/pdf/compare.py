@@ -296,6 +296,8 @@ def compare_tagged(lines: list[list[_Piece]], read: Sequence[Line]) -> list[Loss
     keys = joined.split("\0")
     text = "".join(f"\n{key}\n" for key in map(line_key, read) if key)
     text = OWN_PAGES.sub(r"\1\2", text)
+    if joined.replace("\0", "").replace("\n", "") == text.replace("\n", ""):
+        return []  # a line may be parted by the end of a page
     found: list[Loss] = []
     cells = [piece.cell for piece in pieces]
     for i, j, start, stop in align(keys, text):
