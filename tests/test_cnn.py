@@ -108,18 +108,6 @@ def test_coarse_probabilities_are_sums_of_those_of_their_fine_classes():
     assert logits.grad.isfinite().all()
 
 
-def test_layers_list_every_parameter_and_leave_the_network_as_it_was():
-    net = model.GroceryNet(LAYOUT, COARSE_OF).train()
-    before = {k: v.clone() for k, v in net.state_dict().items()}
-    layers = model.layers(net, 32)
-    assert sum(layer.parameters for layer in layers) == model.count_parameters(net)
-    first = "Conv2d 3 x 3, MaxPool2d 2 x 2, BatchNorm2d, ReLU"
-    assert layers[0] == model.Layer(first, (4, 16, 16), 4 * 3 * 9 + 2 * 4)
-    assert layers[-1].shape == (3,)
-    assert net.training
-    assert same(before, net.state_dict())
-
-
 def test_channel_statistics_are_those_of_the_pixels():
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     images[0, 1] = 255

@@ -159,17 +159,16 @@ def test_cutmix_reaches_every_place_of_the_photo():
 
 def test_network_is_built_as_its_layout_says():
     layout = model.Layout(((4, 5), (6,)), kernel_size=5, stride=2, expansion=0, head_channels=7)
-    found = [
-        (layer.name, layer.shape)
-        for layer in model.layers(model.GroceryNet(layout, COARSE_OF), 32)
+    net = model.GroceryNet(layout, COARSE_OF)
+    convolutions = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [(m.kernel_size, m.stride, m.out_channels) for m in convolutions] == [
+        *(((5, 5), (2, 2), 4), ((3, 3), (1, 1), 5), ((3, 3), (1, 1), 6), ((1, 1), (1, 1), 7)),
     ]
-    assert found == [
-        ("Conv2d 5 x 5, BatchNorm2d, ReLU", (4, 16, 16)),
-        ("Conv2d 3 x 3, MaxPool2d 2 x 2, BatchNorm2d, ReLU", (5, 8, 8)),
-        ("Conv2d 3 x 3, BatchNorm2d, ReLU", (6, 8, 8)),
-        ("Conv2d 1 x 1, BatchNorm2d, ReLU", (7, 8, 8)),
-        ("Linear", (3,)),
-    ]
+    kinds = [[type(m).__name__ for m in block] for block in net.features]
+    plain = ["Conv2d", "BatchNorm2d", "ReLU"]
+    assert kinds == [plain, ["Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU"], plain, plain]
+    assert net.embed(torch.zeros(1, 3, 32, 32)).shape == (1, 7, 8, 8)
+    assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
 
 
 def test_inverted_residuals_widen_go_channel_by_channel_and_add_the_input_where_it_fits():
@@ -185,14 +184,11 @@ def test_inverted_residuals_widen_go_channel_by_channel_and_add_the_input_where_
     x = torch.randn(2, 4, 8, 8)
     block = blocks[0].eval()
     assert_close(block(x), x + block.block(x))
-    pools = [layer.shape for layer in model.layers(net, 32) if "MaxPool" in layer.name]
-    assert pools == [(4, 8, 8)]
-    assert [layer.name for layer in model.layers(net, 32)[-4:]] == [
-        "Conv2d 1 x 1, BatchNorm2d, ReLU",
-        "Conv2d 3 x 3 by channel, BatchNorm2d, ReLU",
-        "Conv2d 1 x 1, BatchNorm2d, ReLU",
-        "Linear",
+    assert [type(m).__name__ for m in net.features] == [
+        *("ConvBlock", "InvertedResidual", "InvertedResidual", "ReLU")
     ]
+    assert isinstance(net.features[0][1], torch.nn.MaxPool2d)
+    assert net.embed(torch.zeros(1, 3, 32, 32)).shape == (1, 6, 8, 8)
 
 
 def test_photos_are_normalised_by_the_training_photos_mean_and_deviation():
@@ -203,13 +199,6 @@ def test_photos_are_normalised_by_the_training_photos_mean_and_deviation():
     net.embed(torch.stack([mean, mean + std]).view(2, 3, 1, 1).expand(2, 3, 8, 8))
     assert_close(seen[0][0], torch.zeros(3, 8, 8), atol=1e-5, rtol=0)
     assert_close(seen[0][1], torch.ones(3, 8, 8))
-
-
-def test_layers_leaves_a_network_in_evaluation_mode_in_it_and_takes_its_hooks_away():
-    net = model.GroceryNet(LAYOUT, COARSE_OF).eval()
-    first = model.layers(net, 16)
-    assert not net.training
-    assert model.layers(net, 16) == first, "hooks that were left add to the first list"
 
 
 def test_frozen_values_are_no_parameters():

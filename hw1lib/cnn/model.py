@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -178,51 +177,3 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """
     pixels = images.transpose(0, 1).flatten(1).float() / 255
     return pixels.mean(1), pixels.std(1)
-
-
-class Layer(NamedTuple):
-    """A convolution or linear layer and all up to the next, as a table shows them.
-
-    Attributes:
-        name: the modules in their order.
-        shape: of the last one's output, (C, H, W) or (C,).
-        parameters: trainable values of them all.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    parameters: int
-
-
-def layers(model: nn.Module, size: int) -> list[Layer]:
-    """The layers of a network in the order a size x size photo passes through them."""
-    found: list[Layer] = []
-
-    def note(module: nn.Module, _: object, output: Tensor) -> None:
-        name, parameters = _title(module), count_parameters(module)
-        if found and not isinstance(module, nn.Conv2d | nn.Linear):
-            before = found.pop()
-            name = f"{before.name}, {name}"
-            parameters += before.parameters
-        found.append(Layer(name, tuple(output.shape[1:]), parameters))
-
-    leaves = [module for module in model.modules() if not list(module.children())]
-    handles = [leaf.register_forward_hook(note) for leaf in leaves]
-    training = model.training
-    with torch.inference_mode():
-        model.eval()(torch.zeros(1, 3, size, size, device=next(model.parameters()).device))
-    model.train(training)
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def _title(module: nn.Module) -> str:
-    """A module's class, side of its window, and whether it goes channel by channel."""
-    name = type(module).__name__
-    if isinstance(module, nn.MaxPool2d):
-        return f"{name} {module.kernel_size} x {module.kernel_size}"
-    if isinstance(module, nn.Conv2d):
-        name += " {} x {}".format(*module.kernel_size)
-        return name + " by channel" * (module.groups > 1)
-    return name
