@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import EpsImagePlugin, Image
 
+from hw1lib.datasets.resources import ResourceError
 from hw1lib.submission.__main__ import main
 from hw1lib.submission.check import collect, inspection, sandbox
 from hw1lib.submission.check.collect import Mnist
@@ -441,6 +443,113 @@ def test_postscript_that_is_called_an_image_starts_no_ghostscript(
     with pytest.raises(OSError, match=r"."), Image.open(io.BytesIO(script)) as image:
         image.load()
     assert started.exists(), "Pillow would have started it"
+
+
+# The child's limits, its silence, and what is left. -------------------------------------------
+
+
+CHILD = """
+import json, multiprocessing, os, resource, sys, tempfile
+from pathlib import Path
+import torch
+from hw1lib.submission.check import inspection, sandbox
+
+def inspect(submission, mnist, scratch):
+    os.write(2, b"what a library says of a broken file")
+    names = ("RLIMIT_CPU", "RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_AS")
+    limits = {name: resource.getrlimit(getattr(resource, name))[0] for name in names}
+    found = {"threads": torch.get_num_threads(), "folder": tempfile.gettempdir()}
+    yield "limits", [], limits | found | {"leads": os.getpgid(0) == os.getpid()}
+
+inspection.inspect = inspect
+ours, theirs = multiprocessing.Pipe(duplex=False)
+sandbox.child(theirs, sandbox.Bounds(cpu_seconds=77), None, None, Path(sys.argv[1]))
+print(ours.recv_bytes().decode())
+"""
+
+
+def test_a_child_is_limited_silent_and_leads_a_group_of_its_own(tmp_path):
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path)],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=GENEROUS_S,
+    )
+    found = json.loads(child.stdout)["metrics"]
+    assert child.stderr == ""
+    assert (found["RLIMIT_CPU"], found["RLIMIT_CORE"]) == (77, 0)
+    assert 0 < found["RLIMIT_FSIZE"] <= 1_000_000_000
+    assert found["threads"] == 1
+    assert found["folder"] == str(tmp_path)
+    assert found["leads"]
+    if sys.platform == "linux":
+        assert 0 < found["RLIMIT_AS"] < 100e9
+
+
+def test_a_check_leaves_nothing_behind_and_settings_as_they_were(sample, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    sample.write(new_notebook())
+
+    def unreachable(name: str) -> None:
+        raise ResourceError("MNIST", ["no network"], "connect")
+
+    monkeypatch.setattr(sandbox, "obtain", unreachable)
+    for asked in ("always", "vgg16"):  # with the second one MNIST itself is looked for
+        monkeypatch.setenv("HW1_STANDIN", asked)
+        said(sample)
+        assert os.environ["HW1_STANDIN"] == asked
+    # What begins with pymp- is the fork server's, which lives as long as this process.
+    assert [path for path in scratch.iterdir() if not path.name.startswith("pymp-")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_the_system_is_asked_for_no_program_connection_or_file_outside(sample, tmp_path):
+    html = f"<img src='file://{tmp_path}/x.png'><link href='http://127.0.0.1:9/x.css'>"
+    script = base64_of(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    outputs = [
+        new_output("display_data", data={"text/html": html}),
+        new_output("display_data", data={"image/png": script}),
+    ]
+    sample.write(new_notebook(cells=[new_code_cell("import os", outputs=outputs)]))
+    sample.pdf.write_bytes(pdf_of(b""))
+    torch.save({"W1": Bomb(tmp_path / "was run")}, sample.pkl)
+    log, scratch = tmp_path / "log", tmp_path / "scratch"
+    scratch.mkdir()
+    calls = "trace=execve,open,openat,creat,connect,unlink,unlinkat,rename,renameat"
+    subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-s", "400", "-e", calls, "-o", str(log)),
+            *(sys.executable, "-B", "-m", "hw1lib.submission", "check", str(sample.folder)),
+        ],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "TMPDIR": str(scratch), "HW1_STANDIN": "always"},
+        capture_output=True,
+        timeout=10 * GENEROUS_S,
+    )
+    done = [
+        line for line in log.read_text("utf-8", "replace").splitlines() if "= -1" not in line
+    ]
+    programs = {line.split('"')[1] for line in done if "execve(" in line}
+    assert programs, "the watch saw nothing"
+    # By ldconfig Python finds out where the system's libraries lie.
+    others = {os.path.realpath(p) for p in programs if not p.endswith("/ldconfig")}
+    assert others == {os.path.realpath(sys.executable)}
+    assert not [line for line in done if "connect(" in line and "sa_family=AF_UNIX" not in line]
+    changes = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|creat\(|unlink|rename")
+    paths = [re.findall(r'"([^"]*)"', line) for line in done if changes.search(line)]
+    outside = {
+        path
+        for named in paths
+        for path in named
+        if path.startswith("/") and not path.startswith((str(scratch), "/dev/", "/proc/"))
+    }
+    assert not outside
+    assert not (tmp_path / "was run").exists()
 
 
 @pytest.mark.slow
