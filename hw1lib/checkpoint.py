@@ -1,4 +1,7 @@
-"""A training on disk: taken up after a stop, reused when finished, keyed by what made it."""
+"""Trainings on disk, keyed by what made them: taken up after a stop, reused when finished.
+
+So is whatever else takes long (`kept`).
+"""
 
 import hashlib
 import io
@@ -27,6 +30,8 @@ FOLDER_BYTES = 500_000_000
 
 Callback = Callable[[EpochRecord], None]
 
+_WHEN = "%Y-%m-%d %H:%M"
+
 
 class StatefulLearner(Learner, Protocol):
     """A learner that gives its state away and takes it back."""
@@ -42,6 +47,36 @@ def trained_folder() -> Path:
     """Where trainings are kept: `trained/` in HW1_BUILD, else in `build/` of the project."""
     build = os.environ.get("HW1_BUILD") or Path(__file__).resolve().parents[1] / "build"
     return Path(build).expanduser().absolute() / "trained"
+
+
+def kept(
+    name: str, folder: Path | None, compute: Callable[[], object], *made_by: object
+) -> object:
+    """What `compute` returns, or what it returned from the same before.
+
+    Args:
+        name: what it is, in words.
+        folder: where it is kept, such as `trained_folder()`; None keeps nothing.
+        compute: takes nothing; returns tensors, numbers, strings, and lists and dicts of those.
+        made_by: all that decides the result: values, and functions or classes for their code.
+    """
+    if folder is None:
+        return compute()
+    circumstances = {"it": Fingerprint(made_by).of(made_by), **_circumstances()}
+    path = _path(folder, name, circumstances)
+    with suppress(Exception):  # absent, or damaged in one of many ways: computed anew
+        if os.environ.get("HW1_FRESH") != "1":
+            state = _unpacked(_read(path))
+            os.utime(path)
+            print(f"{name}: kept from {state['when']}, {duration(state['seconds'])} then")
+            return state["result"]
+    start = time.monotonic()
+    state = {"result": compute(), "when": time.strftime(_WHEN)}
+    state["seconds"] = time.monotonic() - start
+    with suppress(OSError):  # a full disk: it is computed again next time
+        _write(path, _packed(state))
+        _tidy(folder)
+    return state["result"]
 
 
 class Training:
@@ -148,13 +183,11 @@ class Training:
             "made_by": self._made_by,
             "epoch": self.history.finished,
             "seconds": self.history.seconds,
-            "when": time.strftime("%Y-%m-%d %H:%M"),
+            "when": time.strftime(_WHEN),
             "generator": torch.get_rng_state(),
             "parts": [part.state_dict() for part in parts],
         }
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        self._state = buffer.getvalue()
+        self._state = _packed(state)
         self.history.origin = self._origin()
 
     def _load(self, parts: Sequence) -> None:
@@ -179,9 +212,7 @@ class Training:
 
     def _open(self, folder: Path) -> None:
         """Take what the file holds, or write the start."""
-        key = hashlib.sha256(repr(self._made_by).encode()).hexdigest()[:16]
-        title = re.sub(r"\W+", "-", self.history.name.lower()).strip("-")
-        self._path = next(folder.glob(f"*-{key}.pt"), folder / f"{title}-{key}.pt")
+        self._path = _path(folder, self.history.name, self._made_by)
         try:
             if os.environ.get("HW1_FRESH") == "1":
                 raise FileNotFoundError
@@ -190,7 +221,7 @@ class Training:
             self._state, self._before = content, (state["when"], state["seconds"])
             os.utime(self._path)
         except FileNotFoundError:
-            self._tell_of_others(folder.glob(f"{title}-*.pt"))
+            self._tell_of_others(folder.glob(f"{_slug(self.history.name)}-*.pt"))
             self._write()
             _tidy(folder)
         except Exception as error:  # damaged bytes lead torch to errors of many kinds
@@ -217,11 +248,31 @@ class Training:
         if self._path is None:
             return
         try:
-            with replacing(self._path) as temporary:
-                temporary.write_bytes(hashlib.sha256(self._state).digest() + self._state)
+            _write(self._path, self._state)
             self._fault = ""
         except OSError as error:  # a full disk is no reason to stop training
             self._fault = f"not kept on disk: {error.strerror}"
+
+
+def _path(folder: Path, name: str, made_by: dict[str, str]) -> Path:
+    """The file of what was made by this, whatever it is called; else where it is to be."""
+    key = hashlib.sha256(repr(made_by).encode()).hexdigest()[:16]
+    return next(folder.glob(f"*-{key}.pt"), folder / f"{_slug(name)}-{key}.pt")
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"\W+", "-", name.lower()).strip("-")
+
+
+def _write(path: Path, state: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(hashlib.sha256(state).digest() + state)
+
+
+def _packed(state: dict) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def _read(path: Path) -> bytes:
@@ -250,9 +301,6 @@ def _made_by(
     settings: dict, learner: object, batches: object, splits: object, on_record: Sequence
 ) -> dict[str, str]:
     """All that decides a training, by name; numbers as they are, the rest as digests."""
-    machine = platform.machine(), torch.backends.cpu.get_cpu_capability()
-    if torch.cuda.is_available():
-        machine += (torch.cuda.get_device_name(),)
     things = [learner, batches, *on_record]
     fingerprint = Fingerprint(things)
     return {
@@ -262,9 +310,19 @@ def _made_by(
             "start": (vars(learner), torch.get_rng_state()),
             "data": (batches, splits),
             "code": ([*map(type, things)], on_record, fit),
-            "torch": (torch.__version__, version("torchvision")),
-            "machine": machine,
-            "threads": torch.get_num_threads(),
-            "ranks": ranks.count(),
         }.items()
+    } | _circumstances()
+
+
+def _circumstances() -> dict[str, str]:
+    """What changes the last digits of any computation."""
+    machine = platform.machine(), torch.backends.cpu.get_cpu_capability()
+    if torch.cuda.is_available():
+        machine += (torch.cuda.get_device_name(),)
+    fingerprint = Fingerprint([])
+    return {
+        "torch": fingerprint.of((torch.__version__, version("torchvision"))),
+        "machine": fingerprint.of(machine),
+        "threads": repr(torch.get_num_threads()),
+        "ranks": repr(ranks.count()),
     }

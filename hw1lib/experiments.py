@@ -21,7 +21,7 @@ from hw1lib.assignment import (
     OUTPUT_SIZE,
     SEED,
 )
-from hw1lib.checkpoint import Training
+from hw1lib.checkpoint import Training, kept
 from hw1lib.history import EpochRecord, History
 from hw1lib.losses import one_hot
 from hw1lib.network import FullyConnectedNetwork
@@ -58,19 +58,33 @@ def first_epochs(
     batches: Iterable[tuple[Tensor, Tensor]],
     judged: Iterable[tuple[Tensor, Tensor]],
     distances: Collection[float],
+    *,
+    folder: Path | None = None,
 ) -> pd.DataFrame:
     """Train each network for one epoch, and evaluate it on its way.
 
     Args:
-        networks: run's name -> network, trained in place.
+        networks: run's name -> network, trained in place unless the result is kept already.
         batches: (x, y) pairs to train on.
         judged: (x, y) pairs to evaluate on.
         distances: values of learning rate times steps at which to evaluate too, besides
             the steps 1, 2, 4 ... and some between these.
+        folder: where the result is kept, such as `trained_folder()`; None keeps nothing.
 
     Returns:
         run, lr, step, loss, accuracy, count.
     """
+    made_by = networks, batches, judged, distances, _first_epochs
+    rows = kept("First epochs", folder, lambda: _first_epochs(*made_by[:4]), *made_by)
+    return pd.DataFrame(rows)
+
+
+def _first_epochs(
+    networks: Mapping[str, FullyConnectedNetwork],
+    batches: Iterable[tuple[Tensor, Tensor]],
+    judged: Iterable[tuple[Tensor, Tensor]],
+    distances: Collection[float],
+) -> list[dict]:
     usual = {round(2 ** (k / 5)) for k in range(80)}
     rows = []
     with one_thread_without_autograd():
@@ -81,7 +95,7 @@ def first_epochs(
                 if step in steps:
                     metrics = asdict(evaluate(network, judged))
                     rows.append({"run": run, "lr": network.lr, "step": step, **metrics})
-    return pd.DataFrame(rows)
+    return rows
 
 
 def milestones(points: pd.DataFrame, share: float, distances: Iterable[float]) -> pd.DataFrame:

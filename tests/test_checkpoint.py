@@ -401,3 +401,56 @@ def test_kept_trainings_lie_in_the_build_folder(monkeypatch, tmp_path):
     assert trained_folder() == tmp_path / "trained"
     monkeypatch.delenv("HW1_BUILD")
     assert trained_folder().parts[-2:] == ("build", "trained")
+
+
+# Other results. -------------------------------------------------------------------------------
+
+
+def squares(x):
+    return {"squares": x**2, "count": len(x)}
+
+
+def test_a_result_is_kept_while_what_made_it_is_the_same(tmp_path, capsys, monkeypatch):
+    calls = []
+
+    def result(*made_by, folder=tmp_path):
+        def compute():
+            calls.append(made_by)
+            return squares(made_by[0])
+
+        return checkpoint.kept("Squares of x", folder, compute, *made_by)
+
+    x = torch.arange(3.0)
+    expected = squares(x)
+    for _ in range(2):
+        found = result(x, squares)
+        assert found["squares"].equal(expected["squares"])
+        assert found["count"] == expected["count"]
+    assert len(calls) == 1
+    assert re.fullmatch(f"Squares of x: {KEPT}\n", capsys.readouterr().out)
+    assert result(x + 1, squares)["squares"].equal((x + 1) ** 2)
+    result(x, start_of)
+    result(x, squares, folder=None)
+    monkeypatch.setenv("HW1_FRESH", "1")
+    result(x, squares)
+    assert len(calls) == 5
+
+
+def test_a_damaged_result_is_computed_anew_and_a_full_disk_loses_none(tmp_path, monkeypatch):
+    def result():
+        return checkpoint.kept("Squares", tmp_path, lambda: squares(torch.ones(2)), squares)
+
+    result()
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert result()["count"] == 2
+    assert file.read_bytes()[32:] != whole[32:-1]
+    assert result()["count"] == 2, "it was written anew"
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint, "replacing", full)
+    file.unlink()
+    assert result()["count"] == 2

@@ -552,3 +552,27 @@ def test_class_activation_map_is_bright_where_the_evidence_lies():
     assert maps[0, 2:5, 7:10].min() == 1.0
     assert maps[0, 8:, :4].max() == 0.0
     assert maps[1].max() == 0.0, "an even photo has no place that counts more than another"
+
+
+def test_predictions_are_kept_until_the_network_or_the_photos_change(tmp_path, monkeypatch):
+    trainer = Trainer(RARELY, photos(), seed=1, folder=tmp_path)
+    trainer.train(show=False)
+    images = trainer.photos.test.images
+    alone = trainer.predict(images)
+    averaged = trainer.predict(images, tta_sizes=(8, 16))
+    again = Trainer(RARELY, photos(), seed=1, folder=tmp_path)
+    again.train(show=False)
+    computed = []
+    predict = again.learner.predict
+    monkeypatch.setattr(
+        again.learner, "predict", lambda x, **sizes: computed.append(x) or predict(x, **sizes)
+    )
+    assert again.predict(images).equal(alone)
+    assert again.predict(images, tta_sizes=(8, 16)).equal(averaged)
+    assert computed == []
+    assert not again.predict(images, tta_sizes=(8,)).equal(averaged)
+    again.predict(images.flip(0))
+    with torch.no_grad():
+        next(again.learner.averaged.parameters()).mul_(2)
+    assert not again.predict(images).equal(alone)
+    assert len(computed) >= 3

@@ -105,6 +105,25 @@ def test_first_epochs_train_and_evaluate_each_network_on_its_way():
     ]
 
 
+def test_first_epochs_are_kept_with_all_that_decides_them(tmp_path, capsys):
+    X, y = data()
+
+    def first(lr=0.5, distances=(5.0,)):
+        set_seed(3)
+        networks = {"one": FullyConnectedNetwork(784, 10, 4, sigmoid, lr)}
+        return experiments.first_epochs(
+            networks, Batches(X, y, 1), Batches(X, y, 12), distances, folder=tmp_path
+        )
+
+    found = first()
+    assert capsys.readouterr().out == ""
+    assert first().equals(found)
+    assert capsys.readouterr().out.startswith("First epochs: kept from ")
+    assert not first(lr=0.25).equals(found)
+    first(distances=(3.0,))
+    assert capsys.readouterr().out == ""
+
+
 def test_saturation_counts_flat_outputs_and_dead_units_and_leaves_the_network_alone():
     X, y = data()
     network = FullyConnectedNetwork(784, 10, 4, sigmoid, 0.5)

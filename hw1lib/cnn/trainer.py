@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hw1lib.checkpoint import Training
+from hw1lib.checkpoint import Training, kept
 from hw1lib.cnn.learner import BestEpoch, CNNLearner
 from hw1lib.cnn.model import GroceryNet, bfloat16_is_fast
 from hw1lib.cnn.recipe import Recipe
@@ -54,6 +54,7 @@ class Trainer:
         """
         set_seed(seed)
         self.recipe, self.photos, self.seed, self.device = recipe, photos, seed, device
+        self._folder = folder
         self.model = GroceryNet(recipe.layout, photos.coarse_of).to(device)
         steps = -(-len(photos.train.labels) // recipe.batch_size)
         self.learner = CNNLearner(self.model, recipe, steps_per_epoch=steps)
@@ -105,13 +106,25 @@ class Trainer:
     def predict(self, images: Tensor, *, tta_sizes: Sequence[int] = ()) -> Tensor:
         """Log-probabilities (N, classes) of uint8 photos (N, 3, H, W), batch by batch.
 
+        With a folder they are kept like the training, while network and photos are the same.
+
         Args:
             images: the photos.
             tta_sizes: for test-time augmentation, as `CNNLearner.predict` takes them.
         """
-        batches = images.split(EVAL_BATCH_SIZE)
-        logs = [self.learner.predict(x.to(self.device), tta_sizes=tta_sizes) for x in batches]
-        return torch.cat(logs).cpu()
+
+        def compute() -> Tensor:
+            batches = images.split(EVAL_BATCH_SIZE)
+            logs = [
+                self.learner.predict(x.to(self.device), tta_sizes=tta_sizes) for x in batches
+            ]
+            return torch.cat(logs).cpu()
+
+        views = "test-time augmentation" if tta_sizes else "one view each"
+        name = f"Predictions for {len(images):,} photos, {views}"
+        made_by = (self.learner.averaged.state_dict(), images, tuple(tta_sizes))
+        how = (CNNLearner, self.learner.size, self.photos.coarse_of, self.device.type)
+        return kept(name, self._folder, compute, *made_by, *how)
 
     def evaluate(self, split: GrocerySplit, *, tta_sizes: Sequence[int] = ()) -> Metrics:
         """Loss and accuracy of `predict` on a split, by coarse labels."""
