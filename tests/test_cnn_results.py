@@ -192,10 +192,11 @@ def test_results_are_kept_once_a_recipe_and_seed(tmp_path):
 COMMAND = [sys.executable, "-m", "hw1lib.cnn", "--recipe", "draft", "--processes", "2"]
 
 
-def command(tmp_path, *arguments):
+def command(tmp_path, *arguments, build):
+    folders = {"HW1_DATA": str(tmp_path / "data"), "HW1_BUILD": str(tmp_path / build)}
     return subprocess.Popen(
         [*COMMAND, *arguments],
-        env={**os.environ, "HW1_STANDIN": "always", "HW1_DATA": str(tmp_path / "data")},
+        env={**os.environ, "HW1_STANDIN": "always", **folders},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -204,12 +205,12 @@ def command(tmp_path, *arguments):
 @pytest.mark.slow
 def test_seeds_side_by_side_give_one_table_and_a_killed_run_goes_on(tmp_path):
     both, again = tmp_path / "both.json", tmp_path / "again.json"
-    whole = command(tmp_path, "--seeds", "1", "2", "--results", str(both))
+    whole = command(tmp_path, "--seeds", "1", "2", "--results", str(both), build="first")
     out, _ = whole.communicate(timeout=300)
     assert whole.returncode == 0
     assert "draft, seed 1: test" in out
 
-    killed = command(tmp_path, "--seeds", "1", "--results", str(again))
+    killed = command(tmp_path, "--seeds", "1", "--results", str(again), build="second")
     for line in killed.stdout:
         if "epoch 4/10" in line:
             break
@@ -220,7 +221,7 @@ def test_seeds_side_by_side_give_one_table_and_a_killed_run_goes_on(tmp_path):
     assert not alive, "runs go on after the command was killed"
     assert not again.exists()
 
-    resumed = command(tmp_path, "--seeds", "1", "--results", str(again))
+    resumed = command(tmp_path, "--seeds", "1", "--results", str(again), build="second")
     out, _ = resumed.communicate(timeout=300)
     assert "epoch 3/10" not in out, "it started anew"
     (found,) = json.loads(again.read_text())
