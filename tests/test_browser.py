@@ -40,7 +40,7 @@ SERVER = [
 ]
 NO_NEWS = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
 FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$]+?\$", re.DOTALL)
-KERNEL_READY = re.compile(r"Python 3.*\| Idle")
+KERNEL_READY = re.compile(r"(HW1|Python 3.*) \| Idle")
 EPOCH = re.compile(r" · epoch (\d+)/(\d+) · ")
 LONG = max(RECIPES, key=lambda name: RECIPES[name].num_epochs)  # too long to wait for
 KEPT = re.compile(r"reached by epoch (\d+) of \d+ is kept")
