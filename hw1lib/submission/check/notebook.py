@@ -54,7 +54,7 @@ def parse(data: bytes) -> NotebookNode:
         raise NotebookError("does not say which minor version of format 4 it has")
     if isinstance(plain.get("cells"), list) and len(plain["cells"]) > _MOST_CELLS:
         raise NotebookError(f"has more than {_MOST_CELLS} cells")
-    # Not nbformat.validate, which mends as it goes and fails on what it takes for granted.
+    # Not nbformat.validate, which fixes as it goes and fails on what it takes for granted.
     for error in get_validator(version=4, version_minor=min(minor, 5)).iter_errors(plain):
         raise NotebookError(f"is no valid notebook ({error.message})")
     return rejoin_lines(nbformat.from_dict(plain))

@@ -125,7 +125,6 @@ arccos arcsin arctan arg cos cosh cot coth csc deg dim exp hom ker lg ln log sec
 tanh
 """
 _ABOVE = "det gcd inf injlim lim liminf limsup max min Pr projlim sup"
-_SPELLED = _pairs("limsup lim\u00a0sup liminf lim\u00a0inf")
 _ACCENTS = """
 hat hat widehat hat tilde tilde widetilde tilde bar macron vec arrow overrightarrow arrow
 overleftarrow arrow.l overleftrightarrow arrow.l.r dot dot ddot dot.double dddot dot.triple
