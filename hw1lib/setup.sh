@@ -21,42 +21,41 @@ stop() {
 # Stops where this shell allows less than any run needs: what failed first would look like a
 # damaged .venv. torch alone takes 4 GB of addresses to load.
 require_limits() {
-  local memory files
-  memory=$(ulimit -v) files=$(ulimit -n)
-  if [ "$files" != unlimited ] && [ "$files" -lt 256 ]; then
+  [ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -ge 256 ] ||
     ulimit -S -n "$(ulimit -H -n)" 2>/dev/null || true
-    files=$(ulimit -n)
-    [ "$files" = unlimited ] || [ "$files" -ge 64 ] ||
-      stop "This shell allows $files open files (ulimit -n), and a run needs 64. Open another" \
-        "shell, or ask whoever set the limit, and run again."
-  fi
-  [ "$memory" = unlimited ] || [ "$memory" -ge 4000000 ] ||
-    stop "This shell allows $((memory / 1000)) MB of memory (ulimit -v), and a run needs 4000." \
-      "Open another shell, or ask whoever set the limit, and run again."
+  require_limit n 64 "open files"
+  require_limit v 4000000 "kB of memory"
 }
 
-# Prints the newest Python that can make a virtual environment and for which the pinned packages
-# have builds. Each is tried by running it: a pyenv shim is there for versions that are not.
+require_limit() { # option of ulimit, least value, what it counts
+  local limit
+  limit=$(ulimit "-$1")
+  [ "$limit" = unlimited ] || [ "$limit" -ge "$2" ] ||
+    stop "This shell allows $limit $3 (ulimit -$1), and a run needs $2. Open another shell, or" \
+      "ask whoever set the limit, and run again."
+}
+
+# Prints the newest Python that fits.
 find_python() {
-  local candidates candidate bare=
+  local candidates candidate
   candidates=(python3.14 python3.13 python3.12 python3.11 python3.10 python3 python)
   [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
   for candidate in "${candidates[@]}"; do
-    fits "$candidate" || continue
-    if "$candidate" -I -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    if fits "$candidate"; then
       printf '%s' "$candidate"
       return
     fi
-    bare=${bare:-$candidate}
   done
-  [ -z "$bare" ] || stop "$bare has no venv module, which makes .venv. On Debian and Ubuntu" \
-    "'sudo apt install python3-venv' adds it; or name another Python: PYTHON=/path/to/python3 $0"
-  stop "No Python from 3.10 to 3.14 was found; tried ${candidates[*]}. Install one from" \
+  stop "No Python from 3.10 to 3.14 with its module venv was found; tried ${candidates[*]}." \
+    "On Debian and Ubuntu 'sudo apt install python3-venv' adds it. Or install a Python from" \
     "python.org, conda or pyenv, or name the one you have: PYTHON=/path/to/python3 $0"
 }
 
+# Whether a Python can make .venv, and the pinned packages have builds for it. It is tried by
+# running it: a pyenv shim is there for versions that are not.
 fits() {
-  "$1" -I -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' >/dev/null 2>&1
+  "$1" -I -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
+    >/dev/null 2>&1
 }
 
 # Makes .venv when there is none, when it is unfinished or broken or was made elsewhere; brings it
@@ -71,13 +70,13 @@ prepare_venv() {
   require_limits
   wanted=$(printf '%s\n' "$root" && cat "$root/requirements.txt" "$root/pyproject.toml")
   if ! is_ready || ! has_test_packages; then
-    exec 9<"$root/requirements.txt"
-    await_turn
-    is_ready || make_venv
-    has_test_packages || add_test_packages
-    exec 9<&-
+    {
+      await_turn
+      is_ready || make_venv
+      has_test_packages || add_test_packages
+    } 9<"$root/requirements.txt"
   fi
-  if [ -z "${HW1_TORCH:-}" ] && has_cpu_torch && has_nvidia_driver; then
+  if [ -z "${HW1_TORCH:-}" ] && [ "$(installed_torch)" = cpu ] && has_nvidia_driver; then
     echo "This machine has an NVIDIA driver, but .venv has torch for the CPU alone." \
       "HW1_TORCH=cuda $0 changes that once and for all; HW1_TORCH=cpu $0 says no more of it."
   fi
@@ -99,7 +98,7 @@ has_test_packages() {
 # killed. macOS has no command for it, so Python takes the lock and leaves it with this shell.
 await_turn() {
   local python=$venv/bin/python
-  "$python" -I -c '' >/dev/null 2>&1 || python=$(find_python)
+  fits "$python" || python=$(find_python)
   "$python" -I -c '
 import fcntl, signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -118,25 +117,23 @@ make_venv() {
   made=$(cat "$stamp" 2>/dev/null || true)
   SECONDS=0
   if is_usable "$made"; then
-    python=$venv/bin/python
-    choose_torch "$(installed_torch)"
-    echo "Bringing .venv up to date with requirements.txt; it gets $torch"
-    if wants_other_torch; then
-      made=unfinished
-      echo unfinished >"$stamp"
-      remove_torch
-    fi
-  else
-    python=$(find_python)
     choose_torch
-    echo "Making .venv with $("$python" --version) ($python) and $torch"
+    echo "Bringing .venv up to date with requirements.txt; it gets $torch"
+  else
     made=unfinished
+    python=$(find_python)
     { rm -rf "$venv" && mkdir "$venv" && echo unfinished >"$stamp"; } ||
       stop "$venv cannot be written: move the project to a folder of yours and run again."
     with_progress "$python" -I -m venv --prompt HW1 "$venv" ||
       stop "$python could not make $venv; its own words are above."
+    choose_torch
+    echo "Making .venv with $("$python" --version) ($python) and $torch"
   fi
   echo unfinished >"$stamp"
+  if wants_other_torch; then
+    made=unfinished
+    remove_torch
+  fi
   if ! advised install "${packages[@]}"; then
     printf '%s\n' "$made" >"$stamp" # pip that fails leaves what was there
     exit 1
@@ -153,43 +150,40 @@ add_test_packages() {
   say_ready
 }
 
-say_ready() {
+say_ready() { echo ".venv is ready after $SECONDS s: $(megabytes) MB"; }
+
+megabytes() {
   local size
-  read -r size _ < <(du -sm "$venv") || true
-  echo ".venv is ready after $SECONDS s: $size MB"
+  size=$(du -sm "$venv" 2>/dev/null) || true
+  printf '%s' "${size%%[!0-9]*}"
 }
 
 # Whether .venv, with this content of its stamp (none where a student made it), can be added to.
 is_usable() {
   case $1 in
-    '' | "$root" | "$root"$'\n'*) ;;
+    '' | "$root" | "$root"$'\n'*) fits "$venv/bin/python" && pip --version >/dev/null 2>&1 ;;
     *) return 1 ;;
   esac
-  fits "$venv/bin/python" && "$venv/bin/python" -I -c 'import pip' >/dev/null 2>&1
 }
 
 # Sets `torch`, in words, and `packages`, pip's arguments. Linux has two builds of one version:
 # PyPI's with CUDA, and a CPU build in an index of its own, which pip prefers when it is given.
-choose_torch() { # [the build to keep]
-  local build=${1:-}
+choose_torch() {
+  local build=${HW1_TORCH:-auto}
   packages=(-r "$root/requirements.txt")
   torch="torch: a download of some 0.3 GB, 1 GB of disk"
-  is_linux || return 0
-  case ${HW1_TORCH:-auto} in
-    auto) [ -n "$build" ] || { has_nvidia_driver && build=cuda || build=cpu; } ;;
-    *) build=$HW1_TORCH ;;
-  esac
+  case $OSTYPE in linux*) ;; *) return ;; esac
+  [ "$build" != auto ] || build=$(installed_torch)
+  [ -n "$build" ] || { has_nvidia_driver && build=cuda || build=cpu; }
   torch="torch with CUDA: a download of some 3 GB, 6 GB of disk"
   [ "$build" = cpu ] || return 0
-  if lists_cpu_builds "$python"; then
+  if lists_cpu_builds; then
     packages+=(--extra-index-url "$cpu_index")
     torch="torch for the CPU: a download of some 0.4 GB, 1.3 GB of disk"
   else
     torch="$torch (the smaller CPU build is not to be had from $cpu_index)"
   fi
 }
-
-is_linux() { case $OSTYPE in linux*) ;; *) return 1 ;; esac }
 
 has_nvidia_driver() {
   command -v nvidia-smi >/dev/null || [ -e /proc/driver/nvidia/version ] ||
@@ -198,15 +192,12 @@ has_nvidia_driver() {
 
 # Whether HW1_TORCH asks for the build that .venv does not have.
 wants_other_torch() {
-  is_linux || return 1
-  case ${HW1_TORCH:-auto} in
-    cuda) has_cpu_torch ;;
-    cpu) [ "$(installed_torch)" = cuda ] && lists_cpu_builds "$venv/bin/python" ;;
+  case ${HW1_TORCH:-auto}-$(installed_torch) in
+    cuda-cpu) ;;
+    cpu-cuda) lists_cpu_builds ;;
     *) return 1 ;;
   esac
 }
-
-has_cpu_torch() { [ "$(installed_torch)" = cpu ]; }
 
 installed_torch() {
   local info
@@ -220,37 +211,22 @@ installed_torch() {
 }
 
 # Whether the index of CPU builds lists the pinned ones for this Python and machine, found within
-# 5 s. A page that asks for a login, or nobody, may answer in its stead.
+# seconds: it may be out of reach, or a page that asks for a login answer in its stead.
 lists_cpu_builds() {
-  "$1" -I - "$cpu_index" "$root/requirements.txt" 2>/dev/null <<'EOF'
-import os, platform, re, sys, threading
-from urllib.parse import unquote
-from urllib.request import Request, urlopen
-
-index, requirements = sys.argv[1:]
-tag = "cp{0}{1}-cp{0}{1}".format(*sys.version_info)
-
-def look():
-    pins = re.findall(r"^(torch|torchvision)==([\w.]+)", open(requirements).read(), re.M)
-    for name, version in pins:
-        request = Request(f"{index}/{name}/", headers={"User-Agent": "pip"})
-        page = unquote(urlopen(request, timeout=5).read().decode())
-        wheel = re.escape(f"{name}-{version}+cpu-{tag}-") + rf"\w*{platform.machine()}\.whl"
-        if not re.search(wheel, page):
-            return
-    os._exit(0)
-
-looking = threading.Thread(target=look, daemon=True)
-looking.start()
-looking.join(5)
-os._exit(1)
-EOF
+  local pin
+  for pin in $(grep -oE '^torch(vision)?==[0-9.]+' "$root/requirements.txt"); do
+    case $(timeout 10 "$venv/bin/python" -I -m pip --timeout 4 --retries 0 index versions \
+      --index-url "$cpu_index" "${pin%==*}" 2>/dev/null) in
+      *" ${pin#*==}+cpu"*) ;;
+      *) return 1 ;;
+    esac
+  done
 }
 
 # pip would keep the build that is there, since both have one version; and with it goes what only
 # the other one needs.
 remove_torch() {
-  "$venv/bin/python" -I -m pip list --format freeze |
+  pip list --format freeze |
     grep -oE '^(torch|torchvision|triton|(nvidia|cuda)-[^=]*)==' | tr -d = |
     xargs "$venv/bin/python" -I -m pip uninstall --quiet --yes
 }
@@ -265,38 +241,25 @@ install() { # pip's arguments
 
 pip_install() {
   local quiet=--quiet
-  [ ! -t 3 ] || quiet= # its progress bars are for a person
-  PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 "$venv/bin/python" -I -m pip install $quiet "$@"
+  [ ! -t 1 ] || quiet= # its progress bars are for a person
+  PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 pip install $quiet "$@"
 }
+
+pip() { "$venv/bin/python" -I -m pip "$@"; }
 
 # Runs a command that installs; where it fails, says what to do about what it said.
 advised() {
-  local errors status=0
-  { errors=$(with_progress "$@" 2>&1 >&3 | copied) || status=$?; } 3>&1 4>&2
-  [ $status -ne 0 ] || return 0
-  case $errors in
-    *'No space left'* | *'Disk quota'*)
-      explain "The disk is full. The first line says how much is needed; pip's cache takes as much" \
-        "as is downloaded. Free some, then run again." ;;
-    *onnection* | *'timed out'* | *'name resolution'* | *Retrying*)
-      explain "The packages could not be downloaded. Check the network, or a proxy's settings" \
-        "(HTTPS_PROXY, PIP_INDEX_URL), then run again: what has arrived is not fetched twice." ;;
-    *'No matching distribution'*)
-      explain "This Python or machine has no build of the package named above. Linux, or a Mac" \
-        "with Apple's chip, with Python 3.10 to 3.14 has: PYTHON=/path/to/python3 $0" ;;
-    *)
-      explain "pip failed; its own words are above. Run again, or delete .venv to start afresh." ;;
-  esac
-  return $status
-}
-
-# Copies its input to the terminal (4) at once, and on.
-copied() {
-  local line
-  while IFS= read -r line || [ -n "$line" ]; do
-    printf '%s\n' "$line" >&4
-    printf '%s\n' "$line"
-  done
+  with_progress "$@" || {
+    explain "pip failed; its own words are above. If they speak of
+  space or a quota: the first line says how much is needed, and pip's cache takes as much as is
+    downloaded. Free some.
+  a connection, a time-out or a name: check the network, or a proxy's settings (HTTPS_PROXY,
+    PIP_INDEX_URL). What has arrived is not fetched twice.
+  no matching distribution: this Python or machine has no build of that package. Linux, or a Mac
+    with Apple's chip, with Python 3.10 to 3.14 has: PYTHON=/path/to/python3 $0
+Then run again; or delete .venv to start afresh."
+    return 1
+  }
 }
 
 # Runs a command. On a terminal it also says, every few seconds, how far .venv has grown: pip is
@@ -304,20 +267,13 @@ copied() {
 with_progress() {
   local status=0 reporter=
   if [ -t 1 ]; then
-    show_growth 2>/dev/null 9<&- &
+    while sleep 4 && kill -0 $$; do
+      echo "  $SECONDS s: .venv has $(megabytes) MB"
+    done 2>/dev/null 9<&- &
     reporter=$!
     disown
   fi
   "$@" || status=$?
   [ -z "$reporter" ] || kill "$reporter" 2>/dev/null || true
   return $status
-}
-
-show_growth() {
-  local size before=
-  while sleep 4 && kill -0 $$ 2>/dev/null; do
-    read -r size _ < <(du -sm "$venv" 2>/dev/null) || continue
-    [ "$size" = "$before" ] || echo "  $SECONDS s: .venv has $size MB"
-    before=$size
-  done
 }
