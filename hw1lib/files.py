@@ -16,17 +16,12 @@ def hidden(target: Path, ending: str) -> Path:
     return target.with_name(f".{target.name}.{ending}")
 
 
-@contextmanager
-def scratch(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`, for a file or folder; gone when the block ends."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target)
-    temporary = hidden(target, f"tmp-{os.getpid()}")
-    _remove(temporary)
+def link_or_copy(source: Path | str, target: Path | str) -> None:
+    """Give a file a second name, which takes no space; copy it where files have only one."""
     try:
-        yield temporary
-    finally:
-        _remove(temporary)
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @contextmanager
@@ -36,10 +31,16 @@ def replacing(target: Path) -> Iterator[Path]:
     So `target` is whole or absent at every moment. A folder does not replace one that appeared
     meanwhile: another process made the same and was faster.
     """
-    with scratch(target) as temporary:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
+    temporary = hidden(target, f"tmp-{os.getpid()}")
+    _remove(temporary)
+    try:
         yield temporary
         if not (temporary.is_dir() and target.is_dir()):
             temporary.replace(target)
+    finally:
+        _remove(temporary)
 
 
 def _sweep(target: Path) -> None:

@@ -8,14 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
 from hw1lib.datasets import download, fetch, resources
-from hw1lib.datasets.download import resumable
 from hw1lib.datasets.resources import RESOURCES, ResourceError, obtain
 from tests.fixtures.mirrors import (
     CONTENT,
@@ -278,11 +279,10 @@ def test_half_download_is_finished_by_the_next_run(half, mirror):
 def test_download_of_a_killed_run_is_finished_by_the_next(mirror, checkpoints):
     meets(mirror, Answer.hang_in_body)
     code = (
-        "import sys, pathlib; from hw1lib.datasets import download\n"
-        "with download.resumable(pathlib.Path(sys.argv[2])) as path:\n"
-        "    download.download(sys.argv[1], path)"
+        "import sys, pathlib; from hw1lib.datasets.download import download\n"
+        "download(sys.argv[1], pathlib.Path(sys.argv[2]))"
     )
-    arguments = [f"{mirror.url}/vgg16.pth", checkpoints / "vgg16.pth"]
+    arguments = [f"{mirror.url}/vgg16.pth", checkpoints / PART]
     with subprocess.Popen([sys.executable, "-c", code, *arguments]) as run:
         while not (checkpoints / PART).exists() or not (checkpoints / PART).stat().st_size:
             assert run.poll() is None
@@ -343,35 +343,44 @@ def test_half_download_goes_when_the_file_is_had_otherwise(half, data_folder):
     assert not half.exists()
 
 
-def test_two_runs_at_once_do_not_write_to_one_file(half, mirror):
-    with resumable(half.with_name("vgg16.pth")) as first:
-        assert first == half
-        assert obtain("vgg16").path.read_bytes() == CONTENT
-        assert mirror.ranges() == [None]
-        assert half.read_bytes() == CONTENT[:THIRD]
-    assert not left_over(half.parent)
+def test_second_run_waits_for_the_first_and_takes_what_it_brought(mirror, checkpoints, caplog):
+    begun, go = threading.Event(), threading.Event()
+
+    def cut_later(answer, body):
+        begun.set()
+        go.wait()
+        answer.cut(body)
+
+    meets(mirror, cut_later)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(obtain, "vgg16")
+        begun.wait()
+        second = pool.submit(obtain, "vgg16")
+        while "Another process brings files" not in caplog.text:
+            assert not second.done()
+            time.sleep(0.01)
+        go.set()
+        assert (first.result().origin, second.result().origin) == ("mirror", "data")
+    assert mirror.ranges() == [None, f"bytes={THIRD}-"]
+    assert not left_over(checkpoints)
 
 
-def test_file_that_another_run_finishes_meanwhile_is_left_to_it(half, monkeypatch):
-    target, lock = half.with_name("vgg16.pth"), fcntl.flock
+def test_folder_without_locks_is_downloaded_to_all_the_same(mirror, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
 
-    def other_run_finishes_first(file, how):
-        half.replace(target)
-        lock(file, how)
-
-    monkeypatch.setattr(fcntl, "flock", other_run_finishes_first)
-    with resumable(target) as path:
-        assert path != half
-    assert target.read_bytes() == CONTENT[:THIRD]
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert obtain("vgg16").path.read_bytes() == CONTENT
 
 
-def test_another_run_that_begins_as_this_one_ends_keeps_its_file(mirror, checkpoints):
-    target = checkpoints / "vgg16.pth"
-    with resumable(target) as partial:
-        partial.write_bytes(CONTENT)
-        partial.replace(target)
-        (checkpoints / PART).write_bytes(b"the other's")
-    assert (checkpoints / PART).read_bytes() == b"the other's"
+def test_download_is_copied_where_files_have_only_one_name(mirror, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = obtain("vgg16").path
+    assert path.read_bytes() == CONTENT
+    assert not left_over(path.parent)
 
 
 def test_server_that_never_goes_on_with_what_it_sent_is_given_up(half, mirror):

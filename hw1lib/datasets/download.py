@@ -1,7 +1,6 @@
 """Bring a file over a poor connection."""
 
 import errno
-import fcntl
 import http.client
 import os
 import queue
@@ -14,14 +13,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, getproxies, proxy_bypass, urlopen
 
 from tqdm.auto import tqdm
-
-from hw1lib.files import hidden, scratch
 
 #: Silence of a server, in seconds, that counts as a failed attempt.
 TIMEOUT_S = 15.0
@@ -33,7 +29,6 @@ MINUTES = 60.0
 
 _CHUNK = 1 << 16
 _BAR_FROM = 4_000_000
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NETWORK_GONE = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH}
 _BUSY = {408, 429, 500, 502, 503, 504}
 
@@ -73,45 +68,13 @@ def download(
             return transfer.attempt()
         except _TransientError as error:
             if isinstance(error, _OtherVersionError):
-                os.truncate(target, 0)
+                target.unlink()
             reached = _size(target)
             failures = 1 if reached > furthest else failures + 1
             furthest = max(furthest, reached)
             if failures > len(BACKOFF_S):
                 raise DownloadError(f"{error} ({failures} attempts)") from error
             time.sleep(min(BACKOFF_S[failures - 1], transfer.seconds_left()))
-
-
-@contextmanager
-def resumable(target: Path) -> Iterator[Path]:
-    """A name beside `target` to download to; what it holds when the block raises is kept.
-
-    It goes when the block ends well, and when the disk is full, for then the space is needed
-    more. A process that finds another at the same file gets a name of its own instead, as
-    `scratch` gives it.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = hidden(target, "part")
-    with partial.open("ab") as file:
-        if not _alone(file, partial):
-            with scratch(target) as temporary:
-                yield temporary
-            return
-        try:
-            yield partial
-        except BaseException as error:
-            full = isinstance(error, OSError) and error.errno in _DISK_FULL
-            if full or not os.fstat(file.fileno()).st_size:
-                _unlink(file, partial)
-            raise
-        _unlink(file, partial)
-
-
-def forget(target: Path) -> None:
-    """Remove what an earlier download left of `target`, which was had elsewhere."""
-    if hidden(target, "part").exists():
-        with suppress(OSError), resumable(target):
-            pass
 
 
 class _Transfer:
@@ -286,25 +249,3 @@ def _bar(target: Path, done: int, total: int | None) -> tqdm:
         unit_scale=True,
         disable=True if small else None,  # None: shown on a terminal, silent in a log
     )
-
-
-def _alone(file: BinaryIO, path: Path) -> bool:
-    """Whether no other process writes to `file`, and it still is the one at `path`."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process has it, or the file system has no locks
-        return False
-    return _is_at(file, path)
-
-
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _unlink(file: BinaryIO, path: Path) -> None:
-    """Unless the name is free, or by now another process's file has it."""
-    if _is_at(file, path):
-        path.unlink()

@@ -1,5 +1,7 @@
 """One file of the table: found in data/ or a mirror or downloaded, verified, put into place."""
 
+import errno
+import fcntl
 import gzip
 import logging
 import os
@@ -8,11 +10,12 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hw1lib.datasets.download import DownloadError, download, forget, resumable
+from hw1lib.datasets.download import DownloadError, download
 from hw1lib.datasets.table import File, Resource
 from hw1lib.datasets.verify import (
     GZIP_ERRORS,
@@ -22,7 +25,7 @@ from hw1lib.datasets.verify import (
     is_gzip,
     require,
 )
-from hw1lib.files import replacing
+from hw1lib.files import hidden, link_or_copy, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -108,41 +111,70 @@ def _candidates(folder: Path, file: File) -> list[Path]:
 def fetch(resource: Resource, file: File) -> str:
     """Make sure that the verified file is where it belongs; returns where it was found."""
     target, tried = target_of(file), []
-    if target.exists():
-        if not (why := ledger().problem(content_of(file), file.checksum)):
-            return "data"
-        tried.append((_Place("data", target), why))
-    for place in _places(file):
-        try:
-            if isinstance(place.address, Path):
-                _install(_existing(place.address, file), file)
-            else:
-                _download(place.address, file)
-        except DownloadError as error:
-            tried.append((place, str(error)))
-            if isinstance(error, WrongContentError):
-                logger.warning("%s: %s", place, error)
-            continue
-        forget(target.with_name(file.name))
-        ledger().remember_verified(content_of(file), file.checksum)
-        return place.origin
+    with _alone_in(target.parent):
+        if target.exists():
+            if not (why := ledger().problem(content_of(file), file.checksum)):
+                return "data"
+            tried.append((_Place("data", target), why))
+        for place in _places(file):
+            try:
+                if isinstance(place.address, Path):
+                    _install(_existing(place.address, file), file)
+                else:
+                    _download(place.address, file)
+            except DownloadError as error:
+                tried.append((place, str(error)))
+                if isinstance(error, WrongContentError):
+                    logger.warning("%s: %s", place, error)
+                continue
+            _partial(file).unlink(missing_ok=True)
+            ledger().remember_verified(content_of(file), file.checksum)
+            return place.origin
     raise _missing(resource, tried)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait while another process brings files into the folder: they may be those wanted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = (folder / ".lock").open("a")
+    except OSError:  # nothing can be written there, but what is there may do
+        yield
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.warning("Another process brings files into %s: waiting for it", folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:  # a network drive without locks: as if alone
+            pass
+        yield
+
+
+def _partial(file: File) -> Path:
+    """Where a download grows; what it holds when a run ends, the next one goes on with."""
+    return hidden(target_of(file).with_name(file.name), "part")
 
 
 def _download(url: str, file: File) -> None:
     """Download and install; what turns out wrong is fetched anew if it was resumed."""
-    with resumable(target_of(file).with_name(file.name)) as partial:
-        resumed = partial.exists() and partial.stat().st_size > 0
-        while True:
-            size = file.exact_size
+    partial, size = _partial(file), file.exact_size
+    resumed = partial.exists()
+    while True:
+        try:
             download(url, partial, size=size, limit=size or UNPACKED_LIMIT)
-            try:
-                return _install(partial, file, move=True)
-            except WrongContentError:
-                os.truncate(partial, 0)
-                if not resumed:
-                    raise
-                resumed = False
+            return _install(partial, file, downloaded=True)
+        except WrongContentError:
+            partial.unlink()
+            if not resumed:
+                raise
+            resumed = False
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # the space is needed more
+                partial.unlink(missing_ok=True)
+            raise
 
 
 def _existing(path: Path, file: File) -> Path:
@@ -155,25 +187,20 @@ def _existing(path: Path, file: File) -> Path:
     return path
 
 
-def _install(path: Path, file: File, *, move: bool = False) -> None:
-    """Put what `path` holds, verified, where it belongs; `move` says that it may be taken."""
-    target, name = target_of(file), file.name if move else path.name
-    if file.is_archive:
-        with replacing(target) as temporary:
-            _unpack(path, temporary)
-            require(temporary / "dataset", file.checksum, name)
-            if target.exists() and ledger().problem(content_of(file), file.checksum):
-                _set_aside(target)
-        return
-    to_pack = file.is_known_by_content and not is_gzip(path)
-    if move or to_pack:
-        require(path, file.checksum, name)
-    if move and not to_pack:
-        path.replace(target)
-        return
+def _install(path: Path, file: File, *, downloaded: bool = False) -> None:
+    """Put what `path` holds, verified, where it belongs; `path` stays."""
+    target = target_of(file)
     with replacing(target) as temporary:
-        (_pack if to_pack else shutil.copyfile)(path, temporary)
-        require(temporary, file.checksum, name)
+        if file.is_archive:
+            _unpack(path, temporary)
+        elif file.is_known_by_content and not is_gzip(path):
+            _pack(path, temporary)
+        else:  # what a person put there has to be copied, for they may change it
+            (link_or_copy if downloaded else shutil.copyfile)(path, temporary)
+        content = temporary / "dataset" if file.is_archive else temporary
+        require(content, file.checksum, file.name if downloaded else path.name)
+        if file.is_archive and target.exists():
+            _set_aside(target)
 
 
 def _pack(path: Path, packed: Path) -> None:

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from hw1lib.datasets import photos, standins
+from hw1lib.datasets import standins
 from hw1lib.datasets.fetch import (
     ResourceError,
     content_of,
@@ -25,6 +24,7 @@ from hw1lib.datasets.fetch import (
     ledger,
     target_of,
 )
+from hw1lib.datasets.photos import OwnPhotos, find_own
 from hw1lib.datasets.table import RESOURCES, Resource
 from hw1lib.datasets.verify import checksum
 from hw1lib.files import replacing
@@ -77,7 +77,7 @@ def obtain(name: str) -> Source:
         return _stand_in(resource, ledger().recall(f"missing {name}") or on_request)
     try:
         with _unwritable(resource):
-            return _find_photos(resource) if name == "photos" else _find(resource)
+            return _find(resource)
     except ResourceError as error:
         if asked == "never":
             raise
@@ -99,91 +99,81 @@ def _listed(asked: str) -> set[str]:
 
 
 def _stand_in(resource: Resource, reason: str, *, keep_own: bool = True) -> Source:
-    folder = data_folder() / "stand-in"
     with _unwritable(resource):
-        path = standins.make(resource.name, folder)
-        if resource.name == "photos" and keep_own:
-            own = {kind: _own_photos(resource, kind) for kind in PHOTO_FOLDERS}
-            remarks = filter(None, map(_own_detail, own, own.values()))
-            reason = "; ".join([reason, *remarks])
+        path = standins.make(resource.name, data_folder() / "stand-in")
+        own = _own_photos(resource) if keep_own else {}
+        if any(photos.images for photos in own.values()):
             path = _beside_own_photos(path, own)
-    return Source(resource.name, resource.title, path, "stand-in", True, reason, "stand-in")
+    detail = "; ".join([reason, *_remarks(own)])
+    return Source(resource.name, resource.title, path, "stand-in", True, detail, "stand-in")
 
 
-def _beside_own_photos(drawn: Path, own: dict[str, photos.OwnPhotos]) -> Path:
+def _beside_own_photos(drawn: Path, own: dict[str, OwnPhotos]) -> Path:
     """The drawn photos, save that a folder the student filled is the student's."""
-    if not any(kind.images for kind in own.values()):
-        return drawn
     target = drawn.with_name("photos-and-your-own")
     shutil.rmtree(target, ignore_errors=True)
     with replacing(target) as temporary:
-        for kind in PHOTO_FOLDERS:
+        for kind, photos in own.items():
             (temporary / kind).mkdir(parents=True)
-            for photo in own[kind].images or sorted((drawn / kind).iterdir()):
+            for photo in photos.images or sorted((drawn / kind).iterdir()):
                 shutil.copy2(photo, temporary / kind)
     return target
 
 
-# Finding the real thing ----------------------------------------------------------------------
-
-
 def _find(resource: Resource) -> Source:
-    origins = [fetch(resource, file) for file in resource.files]
-    sums = [file.checksum for file in resource.files]
-    shown = sums[0] if len(sums) == 1 else sums[0].partition(":")[0]
-    file = resource.files[0]
-    path = content_of(file)
-    if file.folder and not file.is_archive:
-        path = path.parent
-    detail = f"{resource.about}; {shown} verified"
-    return _found(resource, path, origins, detail, sums)
+    """Fetch the files of a resource, but for folders that a student filled."""
+    own = _own_photos(resource)
+    filled = [kind for kind, photos in own.items() if photos.images]
+    files = [file for file in resource.files if file.folder not in filled]
+    origins, sums = [fetch(resource, file) for file in files], [file.checksum for file in files]
+    details = _remarks(own)
+    if files:
+        checksum_shown = sums[0] if len(sums) == 1 else sums[0].partition(":")[0]
+        details.insert(0, f"{resource.about}; {checksum_shown} verified")
+    for kind in filled:
+        origins.append("your own photos")
+        sums += [f"sha256:{checksum(photo, 'sha256')}" for photo in own[kind].images]
+    return Source(
+        resource.name,
+        resource.title,
+        _path(resource),
+        origin=" + ".join(dict.fromkeys(origins)),
+        stand_in=False,
+        detail="; ".join(details),
+        fingerprint=hashlib.sha256(" ".join(sums).encode()).hexdigest()[:16],
+    )
 
 
-def _find_photos(resource: Resource) -> Source:
-    origins, details, sums = [], [], []
-    for kind in PHOTO_FOLDERS:
-        own = _own_photos(resource, kind)
-        if said := _own_detail(kind, own):
-            details.append(said)
-        if own.images:
-            origins.append("your own photos")
-            sums += [f"sha256:{checksum(photo, 'sha256')}" for photo in own.images]
-            continue
-        defaults = [file for file in resource.files if file.folder == kind]
-        origins += [fetch(resource, file) for file in defaults]
-        sums += [file.checksum for file in defaults]
-        makers = ["/".join(urlsplit(file.urls[0]).path.split("/")[1:3]) for file in defaults]
-        details.append(
-            f"{kind}: github.com/{', '.join(dict.fromkeys(makers))}, sha256 verified"
-        )
-    return _found(resource, data_folder(), origins, "; ".join(details), sums)
+def _path(resource: Resource) -> Path:
+    """What the loader of a resource takes: a folder, or the file of the weights."""
+    if resource.name == "photos":
+        return data_folder()
+    content = content_of(resource.files[0])
+    return content.parent if resource.name == "mnist" else content
 
 
-def _found(
-    resource: Resource, path: Path, origins: list[str], detail: str, sums: list[str]
-) -> Source:
-    origin = " + ".join(dict.fromkeys(origins))
-    fingerprint = hashlib.sha256(" ".join(sums).encode()).hexdigest()[:16]
-    return Source(resource.name, resource.title, path, origin, False, detail, fingerprint)
-
-
-def _own_photos(resource: Resource, kind: str) -> photos.OwnPhotos:
-    defaults = {target_of(file): file for file in resource.files if file.folder == kind}
-    verified = {
+def _own_photos(resource: Resource) -> dict[str, OwnPhotos]:
+    """What a student put into each folder of photos."""
+    if resource.name != "photos":
+        return {}
+    published = {
         path
-        for path, file in defaults.items()
-        if path.exists() and not ledger().problem(path, file.checksum)
+        for file in resource.files
+        if (path := target_of(file)).exists() and not ledger().problem(path, file.checksum)
     }
-    return photos.find_own(data_folder() / kind, verified)
+    return {kind: find_own(data_folder() / kind, published) for kind in PHOTO_FOLDERS}
 
 
-def _own_detail(kind: str, own: photos.OwnPhotos) -> str:
-    if own.images:
-        return f"{kind}: {len(own.images)} of your own, in data/{kind}/"
-    if own.unreadable:
-        names = ", ".join(path.name for path in own.unreadable)
-        return f"{kind}: data/{kind}/ holds no image that can be read ({names}: save as JPEG)"
-    return ""
+def _remarks(own: dict[str, OwnPhotos]) -> list[str]:
+    remarks = []
+    for kind, photos in own.items():
+        if photos.images:
+            remarks.append(f"{kind}: {len(photos.images)} of your own, in data/{kind}/")
+        elif names := ", ".join(path.name for path in photos.unreadable):
+            remarks.append(
+                f"{kind}: data/{kind}/ holds no image that can be read ({names}: save as JPEG)"
+            )
+    return remarks
 
 
 @contextmanager

@@ -103,7 +103,11 @@ RESOURCES: dict[str, Resource] = {
     for name, title, about in (
         ("mnist", "MNIST", "handwritten digits of LeCun, Cortes and Burges"),
         ("grocery", "Grocery Store", "github.com/marcusklasson/GroceryStoreDataset at fc80ba9"),
-        ("photos", "Bird and dog photos", "photos on GitHub"),
+        (
+            "photos",
+            "Bird and dog photos",
+            "github.com/google-coral, /IBM and /google, as listed in data/README.md",
+        ),
         ("vgg16", "VGG16 weights", "torchvision's VGG16_Weights.IMAGENET1K_V1"),
     )
 }

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from hw1lib.files import link_or_copy
+
 
 def publish(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Put files into a folder in one step, beside whatever else is in it.
@@ -99,19 +101,13 @@ def _sync(folder: Path) -> None:
 
 
 def _add_rest(old: Path, new: Path, files: Mapping[str, bytes]) -> None:
-    """Give all of `old` but these files a second name in `new`: costs no space and no time."""
-
-    def link(source: str, target: str) -> None:
-        try:
-            os.link(source, target)
-        except OSError:  # a file system without hard links
-            shutil.copy2(source, target)
+    """Give all of `old` but these files a second name in `new`."""
 
     def ours(at: str, names: list[str]) -> set[str]:
         return set(files) if Path(at) == old else set()
 
     shutil.copytree(
-        old, new, symlinks=True, ignore=ours, copy_function=link, dirs_exist_ok=True
+        old, new, symlinks=True, ignore=ours, copy_function=link_or_copy, dirs_exist_ok=True
     )
 
 
