@@ -52,20 +52,14 @@ def is_image(path: Path) -> bool:
 
 def _open(path: Path) -> Image.Image:
     if not path.is_file():
-        nowhere = path.is_symlink() and not path.exists()
-        what = f"a link to {path.readlink()}, which is not there" if nowhere else "no file"
-        raise DataError(f"{path}: {what}")
+        raise DataError(f"{path}: no file, or a link to none")
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
-        with path.open("rb") as file:
-            start = file.read(12)
-        what = "not an image that can be read"
-        if start[4:8] == b"ftyp":
-            what = "a HEIC photo or a film, which cannot be read"
-        elif start.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6", b"%PDF")):
-            what = "a PostScript or PDF drawing, which is not opened as a photo"
-        raise DataError(f"{path}: {what}; save it as JPEG or PNG") from error
+        raise DataError(
+            f"{path}: not an image that can be read (a HEIC photo, a film, PostScript and PDF "
+            "are none); save it as JPEG or PNG"
+        ) from error
 
 
 def _grey_levels(image: Image.Image) -> tuple[int, int] | None:

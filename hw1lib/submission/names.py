@@ -114,11 +114,10 @@ def decide_ids(notebook: "NotebookNode", ids: Sequence[str]) -> tuple[str, ...]:
             f"    STUDENT_IDS = {_literal(PLACEHOLDERS)}\nIt holds\n"
             + "\n".join(f"    {line}" for line in cell.source.splitlines())
         ) from None
-    if not ids:
-        return parse_ids(found)
-    parsed = parse_ids(ids)
-    start, end = line.span(1)
-    cell.source = cell.source[:start] + _literal(parsed) + cell.source[end:]
+    parsed = parse_ids(ids or found)
+    if ids:
+        start, end = line.span(1)
+        cell.source = cell.source[:start] + _literal(parsed) + cell.source[end:]
     return parsed
 
 

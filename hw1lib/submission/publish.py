@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from hw1lib.files import link_or_copy
+from hw1lib.files import hidden, link_or_copy
 
 
 def publish(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
@@ -34,7 +34,7 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
         OSError: the folder cannot be written; then it is as it was.
     """
     target = folder.resolve()
-    fresh = target.with_name(f"{_prefix(target)}{os.getpid()}")
+    fresh = hidden(target, f"tmp-{os.getpid()}")
     try:
         fresh.mkdir(parents=True)
         for name, content in files.items():
@@ -55,10 +55,11 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
 def recover(folder: Path) -> None:
     """Put right what a killed `publish` left; only for one who is alone with the folder."""
     target = folder.resolve()
-    aside = _aside(target)
+    aside = hidden(target, "earlier")
     if aside.exists() and not target.exists():
         aside.rename(target)
-    for leftover in (aside, *target.parent.glob(f"{glob.escape(_prefix(target))}*")):
+    temporary = glob.escape(hidden(target, "tmp-").name)
+    for leftover in (aside, *target.parent.glob(f"{temporary}*")):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -70,7 +71,7 @@ def require_publishable(folder: Path, names: Iterable[str]) -> None:
     """
     target = folder.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent):
+    with tempfile.TemporaryDirectory(prefix=hidden(target, "tmp-").name, dir=target.parent):
         pass
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "This is no folder", str(target))
@@ -117,7 +118,7 @@ def _exchange(fresh: Path, folder: Path) -> None:
     except (AttributeError, OSError):
         # NFS, exFAT and a Windows drive under WSL cannot. Two renames can: a kill between them
         # leaves no folder, never a mixed one, and `recover` gives the old one its name back.
-        aside = _aside(folder)
+        aside = hidden(folder, "earlier")
         folder.rename(aside)
         try:
             fresh.rename(folder)
@@ -137,11 +138,3 @@ def _swap(one: bytes, other: bytes) -> None:
         failed = libc.renameat2(here, one, here, other, ctypes.c_uint(2))  # RENAME_EXCHANGE
     if failed:
         raise OSError(ctypes.get_errno(), "cannot exchange", os.fsdecode(one))
-
-
-def _prefix(folder: Path) -> str:
-    return f".{folder.name}.tmp-"
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.earlier")

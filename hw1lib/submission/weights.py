@@ -5,7 +5,8 @@ import pickle
 import pickletools
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -63,19 +64,15 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> Path:
 
     Source: HW1.ipynb, Q2.II.a.
     """
-    _check(weights, str(path))
-    plain = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-    content = io.BytesIO()
-    torch.save(plain, content)
-    try:
+    with _naming(path):
+        _check(weights)
+        plain = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+        content = io.BytesIO()
+        torch.save(plain, content)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_bytes(content.getbuffer())
             load_weights(temporary)
-    except OSError as error:
-        raise WeightsFileError(
-            f"{path}: cannot be written: {error.strerror}; what was there is unchanged"
-        ) from error
     return path
 
 
@@ -92,83 +89,79 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         WeightsFileError: no such file, no weights file, or not these weights. The message says
             what was found, what is wanted, and which line saves it.
     """
-    try:
+    with _naming(path):
         if not path.is_file() and path.exists():
-            raise WeightsFileError(f"{path}: is a folder or a device")
+            raise WeightsFileError("is a folder or a device")
         if (size := path.stat().st_size) > LIMIT:
-            raise WeightsFileError(f"{path}: has {size:,} bytes, and weights at most {LIMIT:,}")
-        return read_weights(path.read_bytes(), str(path))
+            raise WeightsFileError(f"has {size:,} bytes, and weights at most {LIMIT:,}")
+        weights = _loaded(path.read_bytes())
+        _check(weights)
+    return {name: weights[name].detach() for name in NAMES}
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let each error begin with the path of the file."""
+    try:
+        yield
+    except WeightsFileError as error:
+        raise WeightsFileError(f"{path}: {error}") from error
     except FileNotFoundError:
         raise WeightsFileError(f"{path}: there is no such file") from None
     except OSError as error:
-        raise WeightsFileError(f"{path}: cannot be read: {error.strerror}") from None
+        raise WeightsFileError(
+            f"{path}: cannot be read or written: {error.strerror}; it is unchanged"
+        ) from error
 
 
-def read_weights(content: bytes, where: str) -> dict[str, Tensor]:
-    """Read the bytes of a weights file, as safely as `load_weights`.
-
-    Args:
-        content: at most LIMIT bytes.
-        where: how messages call the file.
-
-    Returns:
-        As `load_weights`, W1 (D, H), b1 (H,), W2 (H, C), b2 (C,), float32, on the CPU.
-
-    Raises:
-        WeightsFileError: no weights file, or not these weights.
-    """
+def _loaded(content: bytes) -> object:
     try:
-        weights = torch.load(_audited(content, where), map_location="cpu", weights_only=True)
+        return torch.load(_audited(content), map_location="cpu", weights_only=True)
     except WeightsFileError:
         raise
     except Exception as error:  # whatever a broken byte leads zipfile and torch to
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if isinstance(error, pickle.UnpicklingError):
             reason = "its pickle is damaged"  # torch would advise to let the file run code
-        raise _wrong(where, f"no whole file of torch.save ({reason[:200]})") from error
-    _check(weights, where)
-    return {name: weights[name].detach() for name in NAMES}
+        raise _wrong(f"no whole file of torch.save ({reason[:200]})") from error
 
 
-def _wrong(where: str, found: str, line: str = _SAVE) -> WeightsFileError:
+def _wrong(found: str, line: str = _SAVE) -> WeightsFileError:
     return WeightsFileError(
-        f"{where}: found {found}; wanted are W1, b1, W2 and b2 as float32 tensors, saved by "
-        f"{line}"
+        f"found {found}; wanted are W1, b1, W2 and b2 as float32 tensors, saved by {line}"
     )
 
 
-def _audited(content: bytes, where: str) -> io.BytesIO:
+def _audited(content: bytes) -> io.BytesIO:
     """The archive packed anew, so that torch reads what was looked at and nothing else."""
     if not zipfile.is_zipfile(io.BytesIO(content)):
         if content[:1] == b"\x80":
             raise _wrong(
-                where, "a plain pickle, as pickle.dump writes it", "torch.save(weights, path)"
+                "a plain pickle, as pickle.dump writes it", "torch.save(weights, path)"
             )
-        raise _wrong(where, "no file of torch.save, or one cut short")
+        raise _wrong("no file of torch.save, or one cut short")
     audited, seen = io.BytesIO(), set()
     with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(audited, "w") as new:
         entries = given.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise _wrong(where, "a compressed archive")
+            raise _wrong("a compressed archive")
         if sum(entry.file_size for entry in entries) > LIMIT or len(entries) > _MOST_ENTRIES:
-            raise _wrong(where, f"an archive of too much: {len(entries):,} entries")
+            raise _wrong(f"an archive of too much: {len(entries):,} entries")
         for entry in entries:
             name = entry.filename
             if name in seen or not (_READ.fullmatch(name) or _LEFT.fullmatch(name)):
-                raise _wrong(
-                    where, f"an archive with {name[:60]!r}, which torch does not write"
-                )
+                raise _wrong(f"an archive with {name[:60]!r}, which torch does not write")
             seen.add(name)
             body = given.read(entry)  # compares the checksum
             if name.endswith("/data.pkl"):
-                _audit(body, where)
+                _audit(body)
             if _READ.fullmatch(name):
                 new.writestr(zipfile.ZipInfo(name), body)
     audited.seek(0)
     return audited
 
 
-def _audit(pickled: bytes, where: str) -> None:
+def _audit(pickled: bytes) -> None:
     """Refuse a pickle that could do more than list tensors, or take long over it."""
     tuples: set[int] = set()
     names: list[str] = []
@@ -177,23 +170,23 @@ def _audit(pickled: bytes, where: str) -> None:
         name = operation.name
         if name == "PROTO" and argument != 2:
             raise _wrong(
-                where, f"a pickle of protocol {argument}, not of 2", "torch.save(weights, path)"
+                f"a pickle of protocol {argument}, not of 2", "torch.save(weights, path)"
             )
         if name == "GLOBAL" and argument not in _GLOBALS:
-            raise _wrong(where, *_of_class(argument.replace(" ", ".")))
+            raise _wrong(*_of_class(argument.replace(" ", ".")))
         if name == "BINUNICODE":
             names.append(argument)
         if name not in _OPERATIONS or count > _MOST_OPERATIONS:
             layers = [n for n in names if n.endswith(("weight", "bias"))]
             if name == "BUILD" and layers:
-                raise _wrong(where, f"{_listed(layers)}: a state_dict of torch.nn")
-            raise _wrong(where, "more than tensors and numbers", _SAVE_FOUR)
+                raise _wrong(f"{_listed(layers)}: a state_dict of torch.nn")
+            raise _wrong("more than tensors and numbers", _SAVE_FOUR)
         if name in ("BINPUT", "LONG_BINPUT"):
             if last.startswith("TUPLE"):
                 tuples.add(argument)
         elif name in ("BINGET", "LONG_BINGET") and argument in tuples:
             # Tuples of tuples, each used twice, take for ever to hash.
-            raise _wrong(where, "a pickle that uses a tuple twice")
+            raise _wrong("a pickle that uses a tuple twice")
         else:
             last = name
 
@@ -207,36 +200,36 @@ def _of_class(name: str) -> tuple[str, str]:
     return f"an object that needs {name[:80]!r}", _SAVE
 
 
-def _check(weights: object, where: str) -> None:
+def _check(weights: object) -> None:
     """Raise WeightsFileError unless these are the weights of a network of two layers."""
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
-        raise _wrong(where, f"a {type(weights).__name__}, not a dict by name")
+        raise _wrong(f"a {type(weights).__name__}, not a dict by name")
     if set(weights) > set(NAMES):
         more = _listed(name for name in weights if name not in NAMES)
-        raise _wrong(where, f"W1, b1, W2, b2 and {more}: leave out {more}", _SAVE_FOUR)
+        raise _wrong(f"W1, b1, W2, b2 and {more}: leave out {more}", _SAVE_FOUR)
     if set(weights) != set(NAMES):
-        raise _wrong(where, _listed(weights) or "an empty dict")
+        raise _wrong(_listed(weights) or "an empty dict")
     for name, tensor in weights.items():
         if not isinstance(tensor, Tensor):
-            raise _wrong(where, f"{name} as {type(tensor).__name__}")
+            raise _wrong(f"{name} as {type(tensor).__name__}")
         if tensor.dtype != torch.float32:
             kind = str(tensor.dtype).removeprefix("torch.")
-            raise _wrong(where, f"{name} as {kind}", _SAVE_EACH % "value.float()")
+            raise _wrong(f"{name} as {kind}", _SAVE_EACH % "value.float()")
     shapes = {name: tuple(weights[name].shape) for name in NAMES}
     for turned in ((), ("W1",), ("W2",), ("W1", "W2"), None):
         if turned is None:
-            raise _wrong(where, f"shapes that do not make a network: {shapes}")
+            raise _wrong(f"shapes that do not make a network: {shapes}")
         if _fit(shapes | {name: shapes[name][::-1] for name in turned}):
             break
     if turned:
         found = " and ".join(f"{name} of shape {shapes[name]}, transposed" for name in turned)
         right = ", ".join(f'"{name}": weights["{name}"].T' for name in turned)
-        raise _wrong(where, found, f"torch.save(weights | {{{right}}}, path)")
+        raise _wrong(found, f"torch.save(weights | {{{right}}}, path)")
     for name, tensor in weights.items():
         if 4 * tensor.numel() > LIMIT or 0 in tensor.shape:  # may repeat one stored number
-            raise _wrong(where, f"{name} of shape {shapes[name]}")
+            raise _wrong(f"{name} of shape {shapes[name]}")
         if not tensor.isfinite().all():
-            raise _wrong(where, f"{name} with values that are not finite")
+            raise _wrong(f"{name} with values that are not finite")
 
 
 def _fit(shapes: dict[str, tuple[int, ...]]) -> bool:
