@@ -34,13 +34,13 @@ def replacing(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target)
     temporary = hidden(target, f"tmp-{os.getpid()}")
-    _remove(temporary)
+    remove(temporary)
     try:
         yield temporary
         if not (temporary.is_dir() and target.is_dir()):
             temporary.replace(target)
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 def _sweep(target: Path) -> None:
@@ -53,7 +53,7 @@ def _sweep(target: Path) -> None:
         with suppress(OSError):  # another process may sweep too
             old = time.time() - leftover.stat().st_mtime > _ABANDONED_S
             if old and not _is_running(leftover.name.rpartition("-")[2]):
-                _remove(leftover)
+                remove(leftover)
 
 
 def _is_running(pid: str) -> bool:
@@ -66,7 +66,8 @@ def _is_running(pid: str) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all in it, as far as that can be done."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

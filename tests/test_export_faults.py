@@ -439,7 +439,7 @@ def test_a_signal_from_outside_stops_the_kernel_too(project, started, number):
     assert not is_alive(kernel)
     assert "The run came to cell 3 of 3" in printed
     assert "What was trained is kept too: the next run goes on from there." in printed
-    before = {name: data for name, data in before.items() if "/run-" not in name}
+    before = {name: data for name, data in before.items() if "/run/" not in name}
     assert_only_kept(project, before, executed=2)
 
 
@@ -449,11 +449,11 @@ def test_after_a_kill_the_kernel_ends_by_itself_and_the_next_run_succeeds(projec
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not has_new_set(project)
-    assert list((project.folder / "build").glob("run-*"))
+    assert (project.folder / "build" / "run").exists()
     go.touch()
     assert project.export() == 0
     assert has_new_set(project)
-    assert not list((project.folder / "build").glob("run-*"))
+    assert not (project.folder / "build" / "run").exists()
     assert_ends(kernel)
 
 
@@ -569,8 +569,8 @@ def test_a_users_own_python_settings_do_not_reach_the_kernel(project, monkeypatc
 @pytest.mark.usefixtures("no_kernel")
 def test_what_a_killed_run_left_goes_and_other_things_in_build_stay(project):
     build_folder = project.folder / "build"
-    (build_folder / "run-abandoned" / "output").mkdir(parents=True)
-    (build_folder / "run-abandoned" / "output" / "cnn.pt").touch()
+    (build_folder / "run" / "output").mkdir(parents=True)
+    (build_folder / "run" / "output" / "cnn.pt").touch()
     (build_folder / "cnn.pt").write_text("of an earlier run")
     for name in ("trained/kept.pt", "trained/.half.pt.tmp-4711", "tmp/pymp-4711"):
         (build_folder / name).parent.mkdir(exist_ok=True)

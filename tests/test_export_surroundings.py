@@ -160,11 +160,11 @@ def test_a_disk_that_fills_up_in_a_cell_costs_no_file_and_the_next_run_succeeds(
     assert (done.returncode, done.stderr) == (0, "")
     assert has_new_set(clone)
     assert {path.name for path in (clone.folder / "build").iterdir()} >= {"lock"}
-    assert not list((clone.folder / "build").glob("run-*"))
+    assert not (clone.folder / "build" / "run").exists()
 
 
 @pytest.mark.parametrize("times", [1, 2])
-@pytest.mark.parametrize("stage", ["  VGG16 weights ", "Notebook, ", "Q2.II  Training"])
+@pytest.mark.parametrize("stage", ["  VGG16 weights ", "Notebook\n", "Q2.II  Training"])
 def test_control_c_in_a_terminal_ends_all_that_runs(clone, stage, times):
     """As a terminal does it: to the export and all it started, but for the kernel's session."""
     clone.write("import time; time.sleep(1)")

@@ -34,7 +34,9 @@ def run(name="run", splits=("train", "test"), shift=0.0):
             epoch,
             *(1.0, 0.1),
             {
-                split: Metrics(1 / epoch + number + shift, 0.9 - 0.5 / epoch - shift / 9, 10)
+                split: Metrics(
+                    1 / epoch + number + shift, 0.9 - 0.5 / epoch - number / 20 - shift / 9, 10
+                )
                 for number, split in enumerate(splits)
             },
         )

@@ -5,12 +5,10 @@ import io
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-STARTED = time.perf_counter()
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 DESCRIPTION = """\
@@ -74,17 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Slow to import: --help and a usage error need not wait.
         from hw1lib.submission import build, names
 
-        exported = build.export(
-            args.notebook,
-            args.ids,
-            output=args.output,
-            strict=args.strict,
-            pdf_only=args.pdf_only,
-            in_place=args.in_place,
-            fresh=args.fresh,
-            cell_timeout=args.cell_timeout,
-            started=STARTED,
-        )
+        notes = build.export(**vars(args))
     except (ImportError, EOFError) as error:  # the latter from half a .pyc
         return _say(
             f"A package is missing or damaged: {error}. Delete the folder .venv, which is made "
@@ -97,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(error, 3)
     except (build.SubmissionError, OSError) as error:
         return _say(error, 1)
-    return 4 if exported.notes else 0
+    return 4 if notes else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,22 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("ids", nargs="*", metavar="ID", help="one or two student IDs, 5 to 9 digits each")
-    add(
-        "--strict",
-        action="store_true",
-        help="fail rather than use a stand-in, or publish a PDF with notes",
-    )
-    add(
-        "--pdf-only",
-        action="store_true",
-        help="run nothing: the last executed notebook again, with a new PDF",
-    )
-    add(
-        "--in-place",
-        action="store_true",
-        help="also write results (and the IDs given here) back to the notebook",
-    )
-    add("--fresh", action="store_true", help="train anew what earlier runs have trained")
+    for option, what in {
+        "--strict": "fail rather than use a stand-in, or publish a PDF with notes",
+        "--pdf-only": "run nothing: the last executed notebook again, with a new PDF",
+        "--in-place": "also write results (and the IDs given here) back to the notebook",
+        "--fresh": "train anew what earlier runs have trained",
+    }.items():
+        add(option, action="store_true", help=what)
     add(
         "--cell-timeout",
         type=_seconds,

@@ -12,20 +12,21 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 import nbformat
 from nbformat import NotebookNode
 
 from hw1lib.assignment import PLACEHOLDERS
 from hw1lib.datasets.resources import RESOURCES, ResourceError, Source, data_folder, obtain
-from hw1lib.files import replacing
+from hw1lib.files import remove, replacing
 from hw1lib.submission.execute import SubmissionError, execute, forget_results
 from hw1lib.submission.executed import KEY, is_run
 from hw1lib.submission.names import decide_ids, has_check_digit, submission_name
@@ -40,28 +41,22 @@ _RESERVE = 30_000_000
 
 _LONGEST_TMPDIR = 60  # bytes; the name of a socket in it may have 107
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_TAKEN = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 _DRAFT = "DRAFT"
+_SPACE = " The disk is full, or your share of it: free some space and run again."
+_WRITABLE = (
+    " Make it writable, or move the project to a folder of yours, and run again; "
+    "--output FOLDER writes elsewhere."
+)
+_NAMES = " Something else has a name that is needed: rename it, and run again."
+_ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _SPACE),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _WRITABLE),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), _NAMES),
+}
 
 
 class MissingDataError(SubmissionError):
     """Resources that cannot be had and must not be stood in for, and how to get them."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What an export left.
-
-    Attributes:
-        files: paths of the .ipynb, .pdf and .pkl: in ``submission/``, or in ``draft/`` where a
-            stand-in took part.
-        notes: what the PDF shows otherwise than the notebook has it, a sentence each.
-    """
-
-    files: list[Path]
-    notes: list[str]
 
 
 @contextmanager
@@ -70,17 +65,8 @@ def _in_plain_words() -> Iterator[None]:
         yield
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        what = f"{place}{error.strerror or error}."
-        if error.errno in _FULL:
-            what += " The disk is full, or your share of it: free some space and run again."
-        elif error.errno in _DENIED:
-            what += (
-                " Make it writable, or move the project to a folder of yours, and run again; "
-                "--output FOLDER writes elsewhere."
-            )
-        elif error.errno in _TAKEN:
-            what += " Something else has a name that is needed: rename it, and run again."
-        raise SubmissionError(what) from error
+        advice = _ADVICE.get(error.errno, "")
+        raise SubmissionError(f"{place}{error.strerror or error}.{advice}") from error
     except MemoryError as error:
         raise SubmissionError(
             "The memory ran out: close other programs and run the export again."
@@ -98,8 +84,7 @@ def export(
     in_place: bool = False,
     fresh: bool = False,
     cell_timeout: int | None = None,
-    started: float | None = None,
-) -> Exported:
+) -> list[str]:
     """Execute a notebook and publish it with its PDF and its weights, all three or none.
 
     Args:
@@ -111,17 +96,16 @@ def export(
         in_place: also write the executed cells back to `notebook`.
         fresh: train anew what earlier runs have trained.
         cell_timeout: seconds after which a cell is taken to hang; None waits for ever.
-        started: `time.perf_counter()` at the start of the command; default now.
 
     Returns:
-        The files, and what is to be known of the PDF.
+        What the PDF shows otherwise than the notebook has it, a sentence each.
 
     Raises:
         IdError: the IDs, or the cell that holds them, are not as they should be.
         MissingDataError: a stand-in would be needed and is not allowed.
         SubmissionError: anything else that can be said in a sentence.
     """
-    started = started or time.perf_counter()
+    started = time.perf_counter()
     original, edited = _read(notebook)
     ids = decide_ids(edited, ids)
     name = submission_name(ids)
@@ -142,11 +126,11 @@ def export(
             executed.metadata["provenance"] = _provenance(sources)
             stopped = build / "stopped"
             with _kept_when_stopped(executed, run, stopped / notebook.name):
-                memory = _execute(executed, build, run, sources, fresh, cell_timeout, started)
+                _execute(executed, build, run, sources, fresh, cell_timeout)
                 weights = _checked_weights(run / "output" / f"{name}.pkl")
             (run / "reserve").unlink()
             publish(build / "executed", _artefacts(run) | {f"{name}.ipynb": _written(executed)})
-            shutil.rmtree(stopped, ignore_errors=True)
+            remove(stopped)
         with _told_of_what_is_kept(build / "executed"):
             rendering = time.perf_counter()
             pdf, notes = _typeset(executed, name)
@@ -164,11 +148,10 @@ def export(
             )
         _summarise(files, time.perf_counter() - started)
         if not pdf_only:
-            print(f"The kernel took up to {memory / 1e9:.2f} GB of memory")
             _write_back(notebook, original, executed if in_place else None)
         _say_verdict(files, sources, draft=draft or ids[0] in PLACEHOLDERS)
     _warn(ids, [source for source in sources if source.stand_in], notes)
-    return Exported(files, notes)
+    return notes
 
 
 # A run and the folder it works in. ------------------------------------------------------------
@@ -196,11 +179,8 @@ def _alone(output: Path, name: str) -> Iterator[Path]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        for leftover in (*build.glob("run-*"), *build.rglob(".*.tmp-*")):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+        for leftover in build.rglob(".*.tmp-*"):
+            remove(leftover)
         names = [f"{name}.{kind}" for kind in ("ipynb", "pdf", "pkl")]
         for folder in (output / "submission", output / "draft", build / "executed"):
             recover(folder)
@@ -221,35 +201,29 @@ def _require_space(folder: Path) -> None:
 @contextmanager
 def _run_folder(build: Path) -> Iterator[Path]:
     """A folder for what one run leaves, and beside it one for all temporary files."""
-    temporary = build / "tmp"  # $TMPDIR may be full or missing
-    before = tempfile.tempdir, os.environ.get("TMPDIR")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix="run-", dir=build, ignore_cleanup_errors=True
-    ) as name:
-        run = Path(name)
-        for folder in ("output", "kernel"):
-            (run / folder).mkdir()
-        (run / "reserve").write_bytes(bytes(_RESERVE))
-        try:
-            if len(os.fsencode(temporary)) <= _LONGEST_TMPDIR:
-                tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
-            yield run
-        finally:
-            tempfile.tempdir = before[0]
-            os.environ.pop("TMPDIR", None)
-            if before[1] is not None:
-                os.environ["TMPDIR"] = before[1]
+    run, temporary = build / "run", build / "tmp"
+    for left in (run, temporary):
+        remove(left)
+    for folder in (run / "output", run / "kernel", temporary):
+        folder.mkdir(parents=True, exist_ok=True)
+    (run / "reserve").write_bytes(bytes(_RESERVE))
+    before = tempfile.tempdir  # may be full or missing
+    if len(os.fsencode(temporary)) <= _LONGEST_TMPDIR:
+        tempfile.tempdir = str(temporary)
+    try:
+        yield run
+    finally:
+        tempfile.tempdir = before
+        remove(run)
 
 
 @contextmanager
 def _signals_restored() -> Iterator[None]:
-    handlers = [signal.getsignal(number) for number in _STOPPING]
+    handlers = {number: signal.getsignal(number) for number in _STOPPING}
     try:
         yield
     finally:
-        for number, handler in zip(_STOPPING, handlers, strict=True):
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
@@ -265,22 +239,24 @@ def _kept_when_stopped(notebook: NotebookNode, run: Path, path: Path) -> Iterato
         yield
     except BaseException:
         _ignore_signals()
-        begun = len(notebook.metadata.get(KEY, []))
-        if begun:
+        if begun := len(notebook.metadata.get(KEY, [])):
             (run / "reserve").unlink()
             total = sum(map(is_run, notebook.cells))
             print(f"\nThe run came to cell {begun} of {total}.", end=" ")
-            try:
-                publish(path.parent, {path.name: _written(notebook)} | _artefacts(run))
-            except OSError as error:  # the first error is the one to tell
-                print(f"The notebook as far as it came could not be kept: {error}.")
-            else:
-                print(f"The notebook as far as it came is kept in {path}.")
-            print(
-                "What its cells had saved lies beside it. What was trained is kept too: the "
-                "next run goes on from there."
-            )
+            _keep(path, {path.name: _written(notebook)} | _artefacts(run))
         raise
+
+
+def _keep(notebook: Path, files: dict[str, bytes]) -> None:
+    try:
+        publish(notebook.parent, files)
+    except OSError as error:  # the first error is the one to tell
+        print(f"The notebook as far as it came could not be kept: {error}.")
+    else:
+        print(
+            f"The notebook as far as it came is kept in {notebook}, with what its cells saved."
+        )
+    print("What was trained is kept too: the next run goes on from there.")
 
 
 @contextmanager
@@ -345,8 +321,9 @@ def _obtain_all(strict: bool) -> list[Source]:
         os.environ["HW1_STANDIN"] = "never"
     print("Data")
     sources, errors = [], []
+    width = 2 + max(len(resource.title) for resource in RESOURCES.values())
     for name, resource in RESOURCES.items():
-        print(f"  {resource.title:{_TITLE_WIDTH}}", end="", flush=True)
+        print(f"  {resource.title:{width}}", end="", flush=True)
         try:
             source = obtain(name)
         except ResourceError as error:
@@ -368,9 +345,6 @@ def _provenance(sources: list[Source]) -> str:
     return (f"{_DRAFT} · " if drawn else "") + "; ".join(parts)
 
 
-_TITLE_WIDTH = 2 + max(len(resource.title) for resource in RESOURCES.values())
-
-
 def _execute(
     notebook: NotebookNode,
     build: Path,
@@ -378,12 +352,12 @@ def _execute(
     sources: list[Source],
     fresh: bool,
     cell_timeout: int | None,
-    started: float,
-) -> int:
-    """Execute the notebook in the folder `run`; returns the kernel's peak memory in bytes."""
+) -> None:
+    """Execute the notebook in the folder `run`."""
     # The kernel is told what was found, so that it searches nothing again.
     found = ",".join(source.name for source in sources if source.stand_in) or "never"
     env = {
+        "TMPDIR": tempfile.gettempdir(),
         "HW1_OUTPUT": str(run / "output"),
         "HW1_BUILD": str(build),
         "MPLCONFIGDIR": str(build / "matplotlib"),  # stays: to list the fonts takes seconds
@@ -392,18 +366,12 @@ def _execute(
     }
     if fresh:
         env["HW1_FRESH"] = "1"
-
-    def say_start() -> None:
-        print(f"\nNotebook, {_minutes(time.perf_counter() - started)} after the start")
-
-    return execute(
-        notebook,
-        cwd=PROJECT_ROOT,
-        env=env,
-        scratch=run / "kernel",
-        cell_timeout=cell_timeout,
-        on_start=say_start,
-    )
+    print("\nNotebook")
+    kernel = run / "kernel"
+    execute(notebook, cwd=PROJECT_ROOT, env=env, scratch=kernel, cell_timeout=cell_timeout)
+    peak = getrusage(RUSAGE_CHILDREN).ru_maxrss  # the kernel is the largest child
+    peak *= 1 if sys.platform == "darwin" else 1024  # Linux counts in kB
+    print(f"The kernel took up to {peak / 1e9:.2f} GB of memory")
 
 
 def _artefacts(run: Path) -> dict[str, bytes]:
@@ -482,7 +450,8 @@ def _summarise(files: list[Path], seconds: float) -> None:
     print(f"\nWritten to {files[0].parent}")
     for path in files:
         print(f"  {path.name:32}{path.stat().st_size / 1e6:8.2f} MB")
-    print(f"Total {_minutes(seconds)}")
+    minutes, seconds = divmod(round(seconds), 60)
+    print(f"Total {minutes}:{seconds:02} min")
 
 
 def _warn_of_ids(ids: tuple[str, ...]) -> None:
@@ -501,9 +470,8 @@ def _say_verdict(files: list[Path], sources: list[Source], *, draft: bool) -> No
     from hw1lib.submission.check.sandbox import check
 
     mnist = Mnist(None, "the run was a draft")
-    for source in sources:
-        if source.name == "mnist":
-            mnist = Mnist(None, source.detail) if source.stand_in else Mnist(source.path)
+    if found := [source for source in sources if source.name == "mnist"]:
+        mnist = Mnist(None, found[0].detail) if found[0].stand_in else Mnist(found[0].path)
     (report,) = check(files, mnist=mnist)
     print("\nCheck", *screen(report), "", sep="\n")
     if report.verdict == "fine" and not draft:
@@ -531,9 +499,3 @@ def _warn(ids: tuple[str, ...], stand_ins: list[Source], notes: list[str]) -> No
             f"DRAFT, not for handing in: made with stand-ins for {titles}; "
             "data/README.md says how to get the real files."
         )
-
-
-def _minutes(seconds: float) -> str:
-    return (
-        f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    )

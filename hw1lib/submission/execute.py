@@ -3,12 +3,11 @@
 import asyncio
 import os
 import re
-import resource
 import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from hw1lib.submission.executed import forget_executed, is_run, note_executed
+from hw1lib.submission.executed import KEY, is_run, note_executed
 
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,8 +47,7 @@ def execute(
     env: Mapping[str, str],
     scratch: Path,
     cell_timeout: int | None = None,
-    on_start: Callable[[], None] = lambda: None,
-) -> int:
+) -> None:
     """Execute a notebook in place; each section says when it begins.
 
     Nothing of the user's own Python, Jupyter or IPython set-up takes part, and no time of day
@@ -62,10 +60,6 @@ def execute(
             Python, Jupyter or matplotlib are left out.
         scratch: an existing folder for what the kernel needs while it runs.
         cell_timeout: seconds after which a cell is taken to hang; None waits for ever.
-        on_start: called when the kernel is ready, before the first cell.
-
-    Returns:
-        Peak resident memory in bytes of the kernel, the largest child of this process.
 
     Raises:
         SubmissionError: a cell raised or took too long, or the kernel did not start, or died.
@@ -89,7 +83,6 @@ def execute(
         # A kernel left alone would say so on the terminal, after all else.
         extra_arguments=["--log-level=ERROR"],
     )
-    client.on_notebook_start = lambda notebook: on_start()
     own = {
         "IPYTHONDIR": str(scratch / "ipython"),
         "JUPYTER_CONFIG_DIR": str(scratch / "jupyter"),
@@ -109,8 +102,6 @@ def execute(
         ) from None
     except DeadKernelError:
         raise SubmissionError(client.describe(_why_it_died(client.kernel_status))) from None
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak  # Linux counts in kB
 
 
 class _Client(NotebookClient):
@@ -275,7 +266,7 @@ def _inherited() -> dict[str, str]:
 
 def forget_results(notebook: NotebookNode) -> None:
     """Make a notebook one that was never run: no outputs, numbers or notes of a run."""
-    forget_executed(notebook)
+    notebook.metadata[KEY] = []
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

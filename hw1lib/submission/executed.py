@@ -14,11 +14,6 @@ from nbformat import NotebookNode
 KEY = "executed_sha256"
 
 
-def forget_executed(notebook: NotebookNode) -> None:
-    """Call before a run: none of its cells was run yet."""
-    notebook.metadata[KEY] = []
-
-
 def note_executed(notebook: NotebookNode, cell: NotebookNode) -> None:
     """Call for each code cell as it is run."""
     notebook.metadata.setdefault(KEY, []).append(_digest(cell))

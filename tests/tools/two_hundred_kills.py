@@ -41,7 +41,7 @@ STAGES = {
     "start": "",
     "data": "Data",
     "kernel's start": "VGG16 weights ",
-    "notebook": "Notebook, ",
+    "notebook": "Notebook\n",
     "weights, PDF": "All cells have run",
     "publishing": "PDF rendered ",
     "end": "Written to ",
