@@ -11,6 +11,8 @@ import psutil
 import pytest
 import torch
 
+from hw1lib import ranks
+from hw1lib.cnn import __main__ as command_line
 from hw1lib.cnn import results
 from hw1lib.cnn.model import GroceryNet, count_parameters
 from hw1lib.cnn.recipe import RECIPES
@@ -186,6 +188,58 @@ def test_results_are_kept_once_a_recipe_and_seed(tmp_path):
     assert [(r.seed, r.test_accuracy == 0.25) for r in found] == [(1, False), (3, True)]
     assert found[0] == replace(first, seed=1)
     assert path.read_text().endswith("]\n")
+
+
+@pytest.fixture
+def run_command(monkeypatch, tmp_path):
+    """The command, in a folder of its own and with runs at once; returns what it asks for."""
+    asked = []
+
+    def runs(way):
+        def train(recipe, seeds, **options):
+            asked.append((way, recipe, seeds, options))
+            yield from RUNS[: len(seeds)]
+
+        return train
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["cnn", *arguments])
+        assert command_line.main() == 0
+        return asked.pop()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command_line, "train_seeds", runs("each"))
+    monkeypatch.setattr(command_line, "train_together", runs("together"))
+    return run
+
+
+def test_the_command_trains_as_asked_says_each_run_and_keeps_it(run_command, tmp_path, capsys):
+    options = ("--recipe", "full", "--seeds", "1", "2", "--processes", "3")
+    assert run_command(*options, "--results", "r.json") == (
+        *("each", "full", [1, 2], {"processes": 3}),
+    )
+    printed = capsys.readouterr().out
+    first, second, *table = printed.splitlines()
+    assert first == (
+        "full, seed 1: test 80.00% (without test-time augmentation 50.00%), validation 75.00% "
+        "in epoch 7, 95,129 parameters, 1.5 min"
+    )
+    assert second.startswith("full, seed 2: test 90.00%")
+    assert "\n".join(table) == results.table(RUNS[:2]).rstrip("\n")
+    assert results.load(tmp_path / "r.json") == RUNS[:2]
+
+
+def test_the_command_without_options_trains_the_default_recipe_from_seed_42(
+    run_command, tmp_path, capsys
+):
+    assert run_command() == ("each", "default", [42], {"processes": 1})
+    assert len(capsys.readouterr().out.splitlines()) == 1, "a table of one run"
+    assert results.load(tmp_path / "cnn-results.json") == RUNS[:1]
+
+
+def test_the_command_under_torchrun_trains_on_all_ranks(run_command, monkeypatch):
+    monkeypatch.setattr(ranks, "launched", lambda: True)
+    assert run_command("--seeds", "7") == ("together", "default", [7], {})
 
 
 #: Two processes: another number of threads a run would change the last digits.
