@@ -9,7 +9,7 @@ import typst
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hw1lib.submission.pdf.tex import DECLARATIONS, HANDLERS, PATTERNS, Notation, TexError
+from hw1lib.submission.pdf.tex import COMMANDS, DECLARATIONS, TEXTS, Notation, TexError
 from tests.fixtures.notebooks import export, markdown
 
 # In Typst, `""` is an empty atom and `#` begins code.
@@ -123,8 +123,6 @@ a\mathbin{R}b  =>  a class("binary", R)b
 \lim_{x}  =>  attach(op("lim", limits: #true), b: x)
 \limsup  =>  op("lim sup", limits: #true)
 \liminf  =>  op("lim inf", limits: #true)
-\injlim  =>  op("inj lim", limits: #true)
-\projlim  =>  op("proj lim", limits: #true)
 \sin x  =>  op("sin", limits: #false)x
 \max_i  =>  attach(op("max", limits: #true), b: i)
 \log_2 n  =>  attach(op("log", limits: #false), b: 2)n
@@ -154,7 +152,6 @@ a\mathbin{R}b  =>  a class("binary", R)b
 \xRightarrow{a}  =>  attach(limits(stretch(⇒, size: #(100% + 0.8em))), t: a)
 \xLeftarrow{a}  =>  attach(limits(stretch(⇐, size: #(100% + 0.8em))), t: a)
 \xmapsto{a}  =>  attach(limits(stretch(↦, size: #(100% + 0.8em))), t: a)
-\xrightharpoonup{a}  =>  attach(limits(stretch(⇀, size: #(100% + 0.8em))), t: a)
 \xlongequal{a}  =>  attach(limits(stretch(=, size: #(100% + 0.8em))), t: a)
 \xrightarrow[b]{a}  =>  attach(limits(stretch(→, size: #(100% + 0.8em))), t: a, b: b)
 \overset{a}{b}  =>  attach(limits(b), t: a)
@@ -198,7 +195,7 @@ f'^2  =>  attach(f, t: ′ 2)
 \begin{pmatrix*}[r]a\end{pmatrix*}  =>  mat(delim: #("(", ")"), a)
 \begin{array}{l|cr}a&b&c\\ \hline d\end{array}
     =>  mat(delim: #none, augment: #(hline: (1, ), vline: (1, )), & a, b, c & ; & d, "", "" &)
-\begin{array}{*{2}{c}p{1cm}}a&b&c\end{array}  =>  mat(delim: #none, a, b, & c)
+\begin{array}{cp{1cm}r}a&b&c\end{array}  =>  mat(delim: #none, a, & b, c &)
 \begin{cases}a & x\\b\end{cases}  =>  cases(gap: #0.5em, & a quad && x, & b quad && "")
 \begin{dcases}a\end{dcases}  =>  cases(gap: #0.5em, & display(a))
 \begin{rcases}a\end{rcases}  =>  cases(gap: #0.5em, reverse: #true, & a)
@@ -245,7 +242,6 @@ a \mod b  =>  a quad "mod" thin thin b
 \rule{1em}{2pt}  =>  #box(rect(width: 1em, height: 2pt, fill: black))
 \rule[-1pt]{1em}{2pt}  =>  #box(width: 1em, height: 2pt, baseline: 1pt, fill: black)
 \verb|a_b|  =>  mono("a_b")
-\let\a=\alpha\a  =>  α
 \idotsint  =>  ∫⋯∫
 \operatorname{arg max}  =>  op("argmax")
 \begin{pmatrix}a\cr b\cr\end{pmatrix}  =>  display(mat(a ; b))
@@ -304,7 +300,7 @@ def test_all_of_them_can_be_printed():
     assert not page.notes
 
 
-NAMES = ["\\" + name for name in (*PATTERNS, *HANDLERS, *DECLARATIONS)]
+NAMES = ["\\" + name for name in (*COMMANDS, *TEXTS, *DECLARATIONS)]
 PIECES = st.sampled_from(NAMES) | st.sampled_from(
     [*"{}[]^_&#$'\"a12²٣é %~*=|", r"\\", r"\begin{array}{c|c}", r"\end{array}", "2em", "{\\a}"]
 )
@@ -316,7 +312,6 @@ PIECES = st.sampled_from(NAMES) | st.sampled_from(
 @example("\\def\\a{\\a\\a}\\a")
 @example("\\newcommand{\\a}[²]{x}")
 @example("\\rule{9e9em}{1em}")
-@example("\\let\\a")
 def test_any_string_becomes_math_or_the_one_error(tex):
     with contextlib.suppress(TexError):
         found = Notation().convert(tex)
@@ -324,7 +319,7 @@ def test_any_string_becomes_math_or_the_one_error(tex):
 
 
 DEEP = r"""
-{ \text{ ^\rm \hat x\over \left( \mathrm{ \sqrt[ \begin{matrix} \color{red} x_{ \let\a\a\a
+{ \text{ ^\rm \hat x\over \left( \mathrm{ \sqrt[ \begin{matrix} \color{red} x_{
 \fbox{
 """
 

@@ -5,6 +5,7 @@ in the tables of `texcommands`. What is in none of them is a `TexError`: a formu
 rightly or not at all.
 """
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -13,51 +14,39 @@ from dataclasses import dataclass, field
 from PIL import ImageColor
 
 from hw1lib.submission.pdf.texcommands import (
-    ALPHABETS,
-    ARROWS,
+    COMMANDS,
     DELIMITERS,
     INFIX,
+    MATRICES,
     NEGATED,
-    PATTERNS,
-    PLACES,
     SHORTHANDS,
     SWITCHES,
     SYMBOLS,
     TEXT_CHARACTERS,
     TEXTS,
+    Command,
     character,
     quoted,
 )
 
 TOKEN = re.compile(
-    r"%[^\n]*(?:\n|$)|\\verb\*?([^\sA-Za-z*]).*?\1|\\[A-Za-z]+|\\[\s\S]|\s+"
-    r"|[0-9]+(?:\.[0-9]+)?|[\s\S]"
+    r"%[^\n]*(?:\n|$)|\\[A-Za-z]+|\\[\s\S]|\s+|#[1-9]|[0-9]+(?:\.[0-9]+)?|[\s\S]"
 )
 # What sets no mark: room, empty strings, and functions with nothing in them.
 BLANK = re.compile(
-    r'#h\([^)]*\)|\+ h\(1fr\)|#?hide\(\$.*?\$\)|"\s*"'
-    r"|\b(?:thin|med|thick|quad|wide|space|nobreak)\b"
+    r'#h\([^)]*\)|#?hide\(\$.*?\$\)|"\s*"|\b(?:thin|med|thick|quad|wide|space|nobreak)\b'
     r"|(?:delim|gap|size|limits|fill|stroke|inset|baseline|width|height): #?[^,)]*"
     r"|#?[a-z.-]+\(|[\s&.,;:)$]|\b[tb]:"
 )
 DIMENSION = re.compile(r"([-+]?\d*\.?\d+)\s*(em|ex|pt|mu|cm|mm|in|px)")
 TYPST_UNITS = {"ex": (0.43, "em"), "mu": (1 / 18, "em"), "px": (0.75, "pt")}
-SIZES = {"big": "1.2em", "Big": "1.8em", "bigg": "2.4em", "Bigg": "3em"}
-SIDES = {"": "", "l": "opening", "r": "closing", "m": "relation"}
-MATRICES = {
-    "matrix": "", "pmatrix": "()", "bmatrix": "[]", "Bmatrix": "{}", "vmatrix": "||",
-    "Vmatrix": "‖‖", "smallmatrix": "", "array": "", "subarray": "",
-}  # fmt: skip
 # Rows of these stand on lines of their own; the ones without a star are numbered (amsmath).
 IN_COLUMNS = ("align", "alignat", "flalign", "eqnarray")
 NUMBERED_ONCE = ("equation", "multline")
 ALIGNED = (*IN_COLUMNS, *NUMBERED_ONCE, "gather")
 INNER_ALIGNED = ("aligned", "alignedat", "gathered", "split")
-WORDS = ("mathrm", "mathbf", "mathsf", "mathtt", "mathit")
-# Relations, operators and marks that braces make ordinary, without room around them: `1{,}000`.
-SPACED = frozenset("−∗±∓×⋅∘∼≈≠≤≥→∈∣⊕⊗⊙") | frozenset("\\" + char for char in "+=<>,;:|/!")
-# An operator with nothing to its right is ordinary too: `|+\rangle`.
-OPERATING = frozenset(("\\+", "−", "∗", "±", "∓", "×", "⋅", "⊕", "⊗"))
+# An operator with nothing to its right is ordinary, without room around it: `|+\rangle`.
+OPERATORS = frozenset(("\\+", "−", "∗", "±", "∓", "×", "⋅", "⊕", "⊗"))
 CLOSING = frozenset(
     (")", "]", "\\}", "\\rangle", "\\rbrace", "\\rvert", "\\rVert", "\\right", ",")
 )
@@ -129,25 +118,19 @@ def shows_nothing(tex: str) -> bool:
         return False
 
 
-def tokenize(tex: str) -> list[str]:
-    """The TeX tokens of a formula: `\\name`, `\\c`, numbers, one space, single characters."""
-    composed = unicodedata.normalize("NFC", tex)
-    tokens = (" " if match[0].isspace() else match[0] for match in TOKEN.finditer(composed))
-    return [token for token in tokens if token[0] != "%"]
-
-
 class _Parser:
     """Recursive descent over the tokens of one formula."""
 
     def __init__(self, tex: str, notation: Notation):
-        self.tokens = tokenize(tex)[::-1]
+        tokens = TOKEN.findall(unicodedata.normalize("NFC", tex))
+        shown = [" " if token.isspace() else token for token in tokens if token[0] != "%"]
+        self.tokens = shown[::-1]
         self.notation = notation
         self.labels: list[str] = []
         self.expansions = 0
         self.depth = 0
         self.script_level = 0
         self.tag: str | None = None
-        self.numbered = False
 
     # -- tokens ---------------------------------------------------------------------------
 
@@ -175,10 +158,6 @@ class _Parser:
             self.tokens.pop()
         return found
 
-    def take_spaces(self) -> None:
-        while self.take(" "):
-            pass
-
     def expect(self, token: str) -> None:
         if (found := self.peek()) != token:
             raise TexError(f"{token} is missing before {found or 'the end'}")
@@ -197,20 +176,24 @@ class _Parser:
 
     def raw_group(self) -> list[str]:
         """Tokens of the next {group} unread, or the single next token."""
-        self.take_spaces()
+        while self.take(" "):
+            pass
         if not self.tokens:
             raise TexError("an argument is missing at the end")
         if self.take("{"):
             return self.until("}")
-        token = self.tokens.pop()
-        if token[0].isdigit() and len(token) > 1:
-            self.tokens.append(token[1:])
-            return [token[0]]
-        return [token]
+        self.part_digits()
+        return [self.tokens.pop()]
+
+    def part_digits(self) -> None:
+        """Make the first digit of a number that comes next a token of its own."""
+        if (token := self.tokens[-1])[0].isdigit():
+            self.tokens[-1:] = filter(None, (token[1:], token[0]))
 
     def raw_option(self) -> list[str] | None:
         """Tokens of a following [option], if there is one."""
-        self.take_spaces()
+        while self.take(" "):
+            pass
         return self.until("]") if self.take("[") else None
 
     def words(self) -> str:
@@ -220,21 +203,12 @@ class _Parser:
     def expand(self, name: str) -> None:
         """Put the body of a macro in front of what is still to read."""
         macro = self.notation.macros[name]
-        arguments: list[list[str]] = []
-        if macro.default is not None:
-            option = self.raw_option()
-            arguments.append(macro.default if option is None else option)
-        while len(arguments) < macro.arity:
-            arguments.append(self.raw_group())
-        body = iter(macro.body)
-        expanded: list[str] = []
-        for token in body:
-            following = next(body, "") if token == "#" else ""
-            if following[:1] and following[0] in "123456789"[: len(arguments)]:
-                expanded += [*arguments[int(following[0]) - 1], *following[1:]]
-            else:
-                expanded += filter(None, (token, following))
-        self.tokens += expanded[::-1]
+        option = None if macro.default is None else self.raw_option() or macro.default
+        first = [] if option is None else [option]
+        arguments = first + [self.raw_group() for _ in range(macro.arity - len(first))]
+        places = {f"#{number}": argument for number, argument in enumerate(arguments, 1)}
+        body = [part for token in macro.body for part in places.get(token, [token])]
+        self.tokens += body[::-1]
         self.expansions += 1
         if self.expansions > MAX_EXPANSIONS or len(self.tokens) > MAX_TOKENS:
             raise TexError(f"\\{name} expands without end")
@@ -259,29 +233,25 @@ class _Parser:
             raise TexError("it is too long")
         name = self.outer_environment()
         bare = name.rstrip("*")
-        once = bare in NUMBERED_ONCE
+        numbered, once = bool(name) and name == bare, bare in NUMBERED_ONCE
         rows: list[str] = []
         tags: list[str | None] = []
         for cells in self.rows():
             if len(cells) > 1 and bare not in IN_COLUMNS:
                 raise TexError(MISPLACED["&"])
             rows.append(aligned(cells, bare))
-            blank = all(cell == '""' for cell in cells)
-            tags.append(None if once else self.take_tag(self.numbered and not blank))
-            self.numbered = self.numbered if once else bool(name) and name == bare
+            tags.append(None if once else self.take_tag(numbered and set(cells) != {'""'}))
         if name:
             self.close(name)
             self.declarations()
             if self.tag or once:
-                tags[-1:] = [self.take_tag(self.numbered)]
+                tags[-1:] = [self.take_tag(numbered)]
         self.no_more()
         return rows or ['""'], tags or [None]
 
     def outer_environment(self) -> str:
         """Take \\begin{align} and its like where it is the whole formula; its name, or ""."""
         self.declarations()
-        if self.peek() != "\\begin":
-            return ""
         rest = "".join(self.tokens[::-1])
         match = re.match(r"\\begin\s*\{((\w+)\*?)\}", rest)
         if not match or match[2] not in ALIGNED:
@@ -293,7 +263,6 @@ class _Parser:
         self.words()
         if match[2] == "alignat":
             self.words()
-        self.numbered = match[1] == match[2]
         return match[1]
 
     def declarations(self) -> None:
@@ -310,7 +279,7 @@ class _Parser:
             tag = f"({self.notation.number})"
         for label in self.labels:
             self.notation.labels.setdefault(label, tag or "(???)")
-        return tag
+        return tag or None
 
     def rows(self, rules: list[int] | None = None) -> Iterator[list[str]]:
         """Cells of each line up to what ends them; where rules stand above goes to `rules`."""
@@ -345,14 +314,8 @@ class _Parser:
 
     # -- atoms ----------------------------------------------------------------------------
 
-    def deeper(self) -> None:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise TexError("its groups are nested too deeply")
-
     def sequence(self, lines: bool = True) -> str:
         """Everything up to what ends a group, a cell or, with `lines`, a line; never empty."""
-        self.deeper()
         parts: list[str] = []
         while (token := self.peek()) and (token not in ENDS or (token == "\\\\" and not lines)):
             name = token[1:] if token[0] == "\\" else ""
@@ -361,24 +324,21 @@ class _Parser:
             elif name in INFIX:
                 self.tokens.pop()
                 above = side_by_side(parts) or '""'
-                parts = [INFIX[name].format(above, self.sequence(lines))]
+                parts = [INFIX[name].typst.format(above, self.sequence(lines))]
             elif name in SWITCHES:
                 self.tokens.pop()
-                parts.append(SWITCHES[name].format(self.sequence(lines)))
-            elif name == "color":
-                self.tokens.pop()
-                fill = color(self.words())
-                parts.append(f"#text(fill: {fill}, ${self.sequence(lines)}$)")
+                parts.append(self.filled(COMMANDS[name], lambda: self.sequence(lines)))
             else:
                 parts.append(self.scripted())
-        self.depth -= 1
         return side_by_side(parts) or '""'
 
     def scripted(self) -> str:
         """One atom with its sub- and superscripts and primes."""
         grouped = self.peek() == "{"
         base = "" if self.peek() in SCRIPTS else self.atom()
-        if base in (SPACED if grouped else OPERATING) and (grouped or self.peek() in CLOSING):
+        # So are a relation, an operator and a mark in braces: `1{,}000`.
+        marked = grouped and len(base.lstrip("\\")) == 1 and not base.isalnum()
+        if marked or (base in OPERATORS and self.peek() in CLOSING):
             base = f'class("normal", {base})'
         scripts: dict[str, str] = {}
         while (token := self.peek()) in SCRIPTS:
@@ -402,18 +362,19 @@ class _Parser:
         token = self.peek()
         if not token or token in ENDS:
             raise TexError("an argument is missing")
-        if token[0].isdigit() and len(token) > 1:
-            self.tokens += (self.tokens.pop()[1:], token[0])
+        self.part_digits()
         return self.atom() or '""'
 
     def atom(self) -> str:
-        self.deeper()
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise TexError("its groups are nested too deeply")
         token = self.next()
         if token == "{":
             shown = self.sequence(lines=False)
             self.expect("}")
-        elif token in MISPLACED:
-            raise TexError(MISPLACED[token])
+        elif token[0] in MISPLACED:
+            raise TexError(MISPLACED[token[0]])
         elif token == "~":
             shown = "space.nobreak"
         elif token[0] == "\\":
@@ -425,27 +386,26 @@ class _Parser:
 
     def command(self, name: str) -> str:
         """Set one \\command, its arguments included."""
-        if name in PATTERNS:
-            pattern = PATTERNS[name]
-            if not PLACES[name]:
-                return pattern
-            arguments = [self.argument() for _ in range(PLACES[name])]
-            if "#box" in pattern and self.script_level:  # Boxes start in the size of a line.
-                size = "script" if self.script_level == 1 else "sscript"
-                arguments = [f"{size}({argument})" for argument in arguments]
-            return pattern.format(*arguments)
-        if name in HANDLERS:
-            return HANDLERS[name](self, name)
+        if f"{name}*" in COMMANDS and self.take("*"):
+            name += "*"
+        if name in COMMANDS:
+            return self.filled(COMMANDS[name])
+        if name in TEXTS:
+            return self.text(self.raw_group(), TEXTS[name].typst)
         if name in DECLARATIONS:
             DECLARATIONS[name](self)
             return ""
-        if name in SWITCHES:  # x_\rm{in}
-            return SWITCHES[name].format(self.argument())
-        if name.startswith("verb") and not name[-1:].isalpha():
-            return f"mono({quoted(name.removeprefix('verb').lstrip('*')[1:-1])})"
         raise TexError(f"the command \\{name} is unknown")
 
-    # -- commands with arguments ----------------------------------------------------------
+    def filled(self, command: Command, last: Callable[[], str] | None = None) -> str:
+        """The Typst of a command with its arguments; `last` reads the last of them."""
+        readers = [READERS[kind] for kind in command.kinds]
+        if last:
+            readers[-1:] = [lambda _: last()]
+        arguments = [read(self) for read in readers]
+        return command.typst.format(*arguments) if arguments else command.typst
+
+    # -- arguments ------------------------------------------------------------------------
 
     def delimiter(self) -> str:
         """What follows \\left, \\right, \\middle or \\big."""
@@ -456,92 +416,16 @@ class _Parser:
             raise TexError(f"{token} is no delimiter")
         return DELIMITERS[token]
 
-    def left_right(self, _: str) -> str:
-        # The empty atoms keep an outer bracket of the body from being stretched instead.
-        left, body = self.delimiter(), self.sequence(lines=False)
-        self.expect("\\right")
-        return f"lr({side_by_side((left, body, self.delimiter()))})"
-
-    def middle(self, _: str) -> str:
-        return f"mid({self.delimiter()})"
-
-    def sized(self, name: str) -> str:
-        kind, side = (name, "") if name in SIZES else (name[:-1], name[-1])
-        mark = f"lr(size: #{SIZES[kind]}, {self.delimiter()})"
-        return f'class("{SIDES[side]}", {mark})' if side else mark
-
-    def root(self, _: str) -> str:
-        option = self.raw_option()
-        if option is None:
-            return f"sqrt({self.argument()})"
-        return f"root({self.nested(option)}, {self.argument()})"
-
-    def alphabet(self, name: str) -> str:
+    def word(self) -> str:
+        """Letters and digits as one word, anything else as math."""
         tokens = self.raw_group()
-        word = "".join(token for token in tokens if token != " ")
-        if name in WORDS and re.fullmatch("[A-Za-z0-9-]{2,}", word):
-            return ALPHABETS[name].format(quoted(word))
-        return ALPHABETS[name].format(self.nested(tokens))
+        word = "".join(TEXT_CHARACTERS.get(token, token) for token in tokens if token != " ")
+        is_word = re.fullmatch(r"[A-Za-z0-9*'\u2009-]{2,}", word)
+        return quoted(word) if is_word else self.nested(tokens)
 
-    def text(self, name: str) -> str:
-        return self.text_of(self.raw_group(), TEXTS[name])
-
-    def text_of(self, tokens: list[str], look: str) -> str:
-        """Typst of words in this look, in which `$...$` is math again; never empty."""
-        self.deeper()
-        rest, self.tokens = self.tokens, tokens[::-1]
-        parts: list[str] = []
-        while self.tokens:
-            words = ""
-            while self.tokens and (letters := text_character(self.tokens[-1])) is not None:
-                words += letters
-                self.tokens.pop()
-            if words:
-                parts.append(look.format(quoted(words)))
-            if not self.tokens:
-                break
-            token = self.tokens.pop()
-            name = token[1:]
-            if token in ("$", "\\("):
-                parts.append(self.nested(self.until("$" if token == "$" else "\\)")))
-            elif name in self.notation.macros:
-                self.expand(name)
-            elif name in TEXTS:
-                parts.append(self.text_of(self.raw_group(), look.format(TEXTS[name])))
-            elif name in SWITCHES:
-                inner, self.tokens = self.tokens[::-1], []
-                parts.append(SWITCHES[name].format(self.text_of(inner, look)))
-            elif PLACES.get(name, 0) or (name in HANDLERS and name not in IN_TEXT):
-                raise TexError(f"\\{name} stands inside of words; put $ marks around it")
-            else:
-                parts.append(self.command(name))
-        self.tokens = rest
-        self.depth -= 1
-        return side_by_side(parts) or '""'
-
-    def operator_name(self, _: str) -> str:
-        limits = str(self.take("*")).lower()
-        tokens = [token for token in self.raw_group() if token != " "]
-        if all(
-            token in TEXT_CHARACTERS or re.fullmatch(r"[^\W_]+|[*'-]", token)
-            for token in tokens
-        ):
-            word = "".join(TEXT_CHARACTERS.get(token, token) for token in tokens)
-            return f"op({quoted(word)}, limits: #{limits})"
-        return f"op(upright({self.nested(tokens)}), limits: #{limits})"
-
-    def long_arrow(self, name: str) -> str:
-        below = self.raw_option()
-        scripts = {"t": self.argument()} | ({"b": self.nested(below)} if below else {})
-        return attached(f"limits(stretch({ARROWS[name]}, size: #(100% + 0.8em)))", scripts)
-
-    def colored(self, _: str) -> str:
-        return f"#text(fill: {color(self.words())}, ${self.argument()}$)"
-
-    def dimension(self) -> str:
+    def length(self) -> str:
         """A distance, in braces or not, as Typst writes it."""
-        self.take_spaces()
-        text = self.words() if self.tokens and self.tokens[-1] == "{" else ""
+        text = self.words()
         while not (match := DIMENSION.fullmatch(text.strip())):
             if not self.tokens or len(text) > 20:
                 raise TexError(f"{text[:20]!r} is no distance")
@@ -549,42 +433,71 @@ class _Parser:
         factor, unit = TYPST_UNITS.get(match[2], (1, match[2]))
         return f"{float(match[1]) * factor:.4g}{unit}"
 
-    def space(self, _: str) -> str:
-        self.take("*")
-        return f"#h({self.dimension()})"
+    def color(self) -> str:
+        """The name or the #code of a CSS colour, as Typst writes it."""
+        name = self.words().strip()
+        try:
+            parts = ImageColor.getrgb(name)[:3]
+        except ValueError:
+            raise TexError(f"the colour {name!r} is unknown") from None
+        return 'rgb("#{:02x}{:02x}{:02x}")'.format(*(min(part, 255) for part in parts))
 
-    def rule(self, _: str) -> str:
-        """\\rule[raised]{width}{height}"""
-        self.tokens += ["}", *(self.raw_option() or ["0pt"])[::-1], "{"]
-        raised, width, height = (self.dimension() for _ in range(3))
-        return f"#box(width: {width}, height: {height}, baseline: 0pt - {raised}, fill: black)"
+    def text(self, tokens: list[str], look: str) -> str:
+        """Typst of words in this look, in which `$...$` is math again; never empty."""
+        rest, self.tokens = self.tokens, tokens[::-1]
+        parts: list[str] = []
+        while self.tokens:
+            words = ""
+            while self.tokens and (letters := in_words(self.tokens[-1])) is not None:
+                words += letters
+                self.tokens.pop()
+            if words:
+                parts.append(look.format(quoted(words)))
+            elif self.take("$"):
+                parts.append(self.nested(self.until("$")))
+            elif (inner := TEXTS.get(self.tokens[-1][1:])) and self.tokens.pop():
+                parts.append(self.text(self.raw_group(), look.format(inner.typst)))
+            else:
+                parts.append(self.atom())
+        self.tokens = rest
+        return side_by_side(parts) or '""'
 
-    def negated(self, _: str) -> str:
+    def option(self) -> str:
+        """What stands in [brackets], if they come next."""
+        option = self.raw_option()
+        return "#none" if option is None else self.nested(option)
+
+    def verbatim(self) -> str:
+        return quoted("".join(self.until(self.next())))
+
+    def fenced(self) -> str:
+        """What stands between \\left and \\right, with its delimiters."""
+        # The empty atoms keep an outer bracket of the body from being stretched instead.
+        left, body = self.delimiter(), self.sequence(lines=False)
+        self.expect("\\right")
+        return side_by_side((left, body, self.delimiter()))
+
+    def negated(self) -> str:
         inner = self.argument()
         return NEGATED.get(inner.lstrip("\\"), f"cancel({inner})")
 
-    def reference(self, name: str) -> str:
+    def reference(self) -> str:
+        """A label and the number of its formula, as arguments."""
         label = self.words()
-        number = self.notation.labels.get(label, "(???)")
-        shown = number if name == "eqref" else number.strip("()")
-        return f"#ref-to({quoted(label)}, {quoted(shown)})"
+        return f"{quoted(label)}, {quoted(self.notation.labels.get(label, '(???)'))}"
 
-    def dots(self, _: str) -> str:
+    def dots(self) -> str:
         """Dots at the height of the operator or relation that follows."""
         following = self.peek()
         char = SYMBOLS.get(following[1:], following)
         between = len(char) == 1 and unicodedata.category(char) == "Sm" and char not in "|∫∂∇∞"
         return "⋯" if between or char in ("-", "*") else "…"
 
-    # -- environments ---------------------------------------------------------------------
-
-    def environment(self, _: str) -> str:
+    def environment(self) -> str:
         name = self.words()
         bare = name.rstrip("*")
         if bare in MATRICES:
             return self.matrix(name, bare)
-        if bare in ("cases", "dcases", "rcases"):
-            return self.cases(name)
         if bare not in INNER_ALIGNED + ALIGNED:
             raise TexError(f"the environment {name} is unknown")
         self.raw_option()
@@ -596,42 +509,31 @@ class _Parser:
         return f"mat(delim: #none, row-gap: #0.6em, {lines})"
 
     def matrix(self, name: str, bare: str) -> str:
-        columns, rules = "", []
-        if bare in ("array", "subarray") or name != bare:
+        """A matrix, array or cases, in the size of its place: Typst makes it smaller."""
+        columns, rules, options = "", [], MATRICES[bare]
+        if "array" in bare or name != bare:
             self.raw_option()
-        if bare in ("array", "subarray"):
+        if "array" in bare:
             columns = plain_columns(self.words())
         rows = [*self.rows(rules)] or [['""']]
         self.close(name)
         width = max(map(len, rows))
-        shapes = [
-            {"l": "& {}", "r": "{} &", "c": "{}"}[kind] for kind in columns if kind in "lcr"
-        ]
-        shapes += ["{}"] * width
+        shape = "display({})" if bare == "dcases" else "{}"
+        sides = {"l": f"& {shape}", "r": f"{shape} &", "c": shape}
+        letters = columns.replace("|", "").ljust(width, "l" if "cases" in bare else "c")
         filled = (row + ['""'] * (width - len(row)) for row in rows)
-        lines = " ; ".join(", ".join(map(str.format, shapes, row)) for row in filled)
-        before = [columns[:place] for place, mark in enumerate(columns) if mark in "|:"]
-        bars = [len(re.findall("[lcr]", part)) for part in before]
-        options = f"delim: {delimiters(MATRICES[bare])}"
-        if bare == "subarray":
-            options += ", row-gap: #0.15em"
+        lines = " ; ".join(
+            ", ".join(
+                sides[side].format(cell) for side, cell in zip(letters, row, strict=False)
+            )
+            for row in filled
+        )
+        *bars, _ = itertools.accumulate(map(len, columns.split("|")))
         if bars or rules:
             vertical = array(bar for bar in bars if bar <= width)
             options += f", augment: #(hline: {array(rules)}, vline: {vertical})"
-        return self.full_size(f"mat({options}, {lines})", bare == "smallmatrix")
-
-    def full_size(self, shown: str, smaller: bool = False) -> str:
-        """A matrix, which Typst makes smaller inside of a line, in the size of its place."""
-        size = ("display", "inline", "script")[min(self.script_level + smaller, 2)]
-        return f"{size}({shown})"
-
-    def cases(self, name: str) -> str:
-        wrap = "display({})" if name.startswith("d") else "{}"
-        rows = [[wrap.format(cell) for cell in row] for row in self.rows()]
-        self.close(name)
-        lines = ["& " + " quad && ".join(row) for row in rows] or ['""']
-        reverse = ", reverse: #true" if name == "rcases" else ""
-        return self.full_size(f"cases(gap: #0.5em{reverse}, {', '.join(lines)})")
+        level = min(self.script_level + (bare == "smallmatrix"), 2)
+        return f"{('display', 'inline', 'script')[level]}(mat({options}, {lines}))"
 
     # -- definitions ----------------------------------------------------------------------
 
@@ -644,25 +546,12 @@ class _Parser:
         default = self.raw_option()
         self.notation.macros[name] = Macro(int(arity), self.raw_group(), default)
 
-    def macro_name(self) -> str:
-        self.take_spaces()
-        if not self.tokens or self.tokens[-1][0] != "\\":
-            raise TexError("a definition needs the name of a command")
-        return self.tokens.pop()[1:]
-
     def define(self) -> None:
-        name, arity = self.macro_name(), 0
+        name = self.words().lstrip("\\")
+        arity = 0
         while self.tokens and self.tokens[-1] != "{":
-            arity += self.tokens.pop() == "#"
+            arity += self.tokens.pop()[0] == "#"
         self.notation.macros[name] = Macro(arity, self.raw_group())
-
-    def let(self) -> None:
-        name = self.macro_name()
-        while self.take(" ") or self.take("="):
-            pass
-        token = "".join(self.tokens[-1:])
-        self.tokens = self.tokens[:-1]
-        self.notation.macros[name] = self.notation.macros.get(token[1:]) or Macro(0, [token])
 
     def declare_operator(self) -> None:
         star = ["*"] if self.take("*") else []
@@ -679,24 +568,11 @@ class _Parser:
         self.labels.append(self.words())
 
     def no_number(self) -> None:
-        self.numbered = False
+        self.tag = ""
 
 
-def color(name: str) -> str:
-    """A Typst colour from the name or the #code of a CSS colour.
-
-    Raises:
-        TexError: there is no such colour.
-    """
-    try:
-        parts = ImageColor.getrgb(name.strip())[:3]
-    except ValueError:
-        raise TexError(f"the colour {name.strip()!r} is unknown") from None
-    return 'rgb("#{:02x}{:02x}{:02x}")'.format(*(min(part, 255) for part in parts))
-
-
-def text_character(token: str) -> str | None:
-    """What a token of words prints; None for a command."""
+def in_words(token: str) -> str | None:
+    """What a token prints among words; None for a command."""
     return TEXT_CHARACTERS.get(token, None if token[0] in "\\$" else token)
 
 
@@ -731,17 +607,9 @@ def aligned(cells: list[str], environment: str) -> str:
 
 
 def plain_columns(columns: str) -> str:
-    """The columns of an array as letters and bars: repeats written out, widths left out."""
-    columns = re.sub(r"[@!<>]\{[^}]*\}|\s", "", columns)
-    columns = re.sub(
-        r"\*\{(\d{1,2})\}\{([^}]*)\}", lambda match: match[2] * int(match[1]), columns
-    )
-    return re.sub(r"[pmb]\{[^}]*\}", "l", columns)
-
-
-def delimiters(pair: str) -> str:
-    """The `delim` argument of a Typst matrix."""
-    return f"#({quoted(pair[0])}, {quoted(pair[1])})" if pair else "#none"
+    """The columns of an array as letters and bars, without what stands in braces."""
+    columns = re.sub(r"\{[^{}]*\}", "", columns).translate(str.maketrans("pmb:", "lll|"))
+    return re.sub("[^lcr|]", "", columns)
 
 
 def array(numbers: Iterable[int]) -> str:
@@ -749,35 +617,30 @@ def array(numbers: Iterable[int]) -> str:
     return "(" + "".join(f"{number}, " for number in numbers) + ")"
 
 
+#: How the arguments of a command are read, by the kinds that the tables name.
+READERS: dict[str, Callable[[_Parser], str]] = {
+    "": _Parser.argument,
+    "word": _Parser.word,
+    "delimiter": _Parser.delimiter,
+    "length": _Parser.length,
+    "color": _Parser.color,
+    "option": _Parser.option,
+    "verbatim": _Parser.verbatim,
+    "fenced": _Parser.fenced,
+    "negated": _Parser.negated,
+    "reference": _Parser.reference,
+    "dots": _Parser.dots,
+    "environment": _Parser.environment,
+}
 DECLARATIONS: dict[str, Callable[[_Parser], object]] = {
     **dict.fromkeys(("newcommand", "renewcommand", "providecommand"), _Parser.new_command),
     **dict.fromkeys(("nonumber", "notag"), _Parser.no_number),
     "def": _Parser.define,
-    "let": _Parser.let,
     "DeclareMathOperator": _Parser.declare_operator,
     "tag": _Parser.set_tag,
     "label": _Parser.set_label,
     "require": _Parser.words,
 }
-HANDLERS: dict[str, Callable[[_Parser, str], str]] = {
-    **dict.fromkeys(ALPHABETS, _Parser.alphabet),
-    **dict.fromkeys(TEXTS, _Parser.text),
-    **dict.fromkeys(ARROWS, _Parser.long_arrow),
-    **dict.fromkeys((size + side for size in SIZES for side in SIDES), _Parser.sized),
-    **dict.fromkeys(("hspace", "hskip", "kern", "mskip", "mkern", "mspace"), _Parser.space),
-    **dict.fromkeys(("eqref", "ref"), _Parser.reference),
-    "left": _Parser.left_right,
-    "middle": _Parser.middle,
-    "sqrt": _Parser.root,
-    "operatorname": _Parser.operator_name,
-    "textcolor": _Parser.colored,
-    "rule": _Parser.rule,
-    "not": _Parser.negated,
-    "dots": _Parser.dots,
-    "begin": _Parser.environment,
-}
-#: Commands that read no math, and so stand in words too.
-IN_TEXT = frozenset(("hspace", "hskip", "kern", "eqref", "ref"))
 _standard = Notation({})
 _standard.convert(SHORTHANDS)
 BUILT_IN = _standard.macros

@@ -1,6 +1,12 @@
-"""What each TeX command becomes in Typst math, as tables; `{0}` is its first argument."""
+"""What each TeX command becomes in Typst math, as tables.
 
+`{0}` is a command's first argument. A word after a colon names the parser's reader for it:
+`{0:word}` is one word where it is letters only, `{0:length}` a distance, and so on.
+"""
+
+import re
 import unicodedata
+from dataclasses import dataclass
 
 _SYMBOLS = """
 alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ vartheta ϑ iota ι
@@ -63,9 +69,20 @@ textbullet • textquoteleft ‘ textquoteright ’ textquotedblleft “ textquo
 textendash – textemdash — varGamma 𝛤 varDelta 𝛥 varTheta 𝛩 varLambda 𝛬 varXi 𝛯 varPi 𝛱
 varSigma 𝛴 varUpsilon 𝛶 varPhi 𝛷 varPsi 𝛹 varOmega 𝛺
 """
-# Typst would stretch these to a partner, miss the partner, or take what follows for a radicand.
-_STRETCHED = "⟨⟩⌈⌉⌊⌋⟦⟧⌜⌝⌞⌟⟮⟯⎰⎱❲❳√"
 _SPELLINGS = {"-": "−", "*": "∗", "`": '"‘"'}
+
+
+@dataclass(frozen=True)
+class Command:
+    """Typst with a place `{0}` for each argument, and how the arguments are read."""
+
+    typst: str
+    kinds: tuple[str, ...] = ()
+
+
+def _command(pattern: str) -> Command:
+    kinds = dict(re.findall(r"\{(\d):?(\w*)\}", pattern))
+    return Command(re.sub(r":\w+\}", "}", pattern), tuple(kinds[i] for i in sorted(kinds)))
 
 
 def _pairs(table: str) -> dict[str, str]:
@@ -73,14 +90,16 @@ def _pairs(table: str) -> dict[str, str]:
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
-def _patterns(table: str) -> dict[str, str]:
-    """Typst by command, from lines `names : pattern`."""
+def _commands(table: str) -> dict[str, Command]:
+    """Commands from lines `names : pattern`."""
     lines = (line.split(" : ") for line in table.strip().splitlines())
-    return {name: pattern for names, pattern in lines for name in names.split()}
+    return {name: _command(typst) for names, typst in lines for name in names.split()}
 
 
 _BY_NAME = _pairs(_SYMBOLS)
 _MATHEMATICAL = frozenset("".join(_BY_NAME.values()) + "′″‴⟨⟩⌈⌉⌊⌋‖…")
+# Typst would stretch these to a partner, miss the partner, or take what follows for a radicand.
+_STRETCHED = "⟨⟩⌈⌉⌊⌋⟦⟧⌜⌝⌞⌟⟮⟯⎰⎱❲❳√"
 
 
 def quoted(text: str) -> str:
@@ -112,8 +131,8 @@ Uparrow Downarrow Updownarrow
 DELIMITERS = {
     **{char: "\\" + char for char in "()[]|/"},
     **{f"\\{char}": f"\\{char}" for char in "{}"},
-    **{"<": "\\⟨", ">": "\\⟩", ".": '""', "\\|": "‖"},
     **{f"\\{name}": SYMBOLS[name] for name in _FENCES.split()},
+    **{"<": "\\⟨", ">": "\\⟩", ".": '""', "\\|": "‖"},
     **dict.fromkeys(("\\lvert", "\\rvert"), "\\|"),
     **dict.fromkeys(("\\lVert", "\\rVert"), "‖"),
 }
@@ -124,18 +143,21 @@ _BESIDE = """
 arccos arcsin arctan arg cos cosh cot coth csc deg dim exp hom ker lg ln log sec sin sinh tan
 tanh
 """
-_ABOVE = "det gcd inf injlim lim liminf limsup max min Pr projlim sup"
+_ABOVE = "det gcd inf lim max min Pr sup"
 _ACCENTS = """
 hat hat widehat hat tilde tilde widetilde tilde bar macron vec arrow overrightarrow arrow
 overleftarrow arrow.l overleftrightarrow arrow.l.r dot dot ddot dot.double dddot dot.triple
-ddddot dot.quad check caron breve breve acute acute grave grave mathring circle
-overline overline underline underline cancel cancel
+check caron breve breve acute acute grave grave mathring circle overline overline
+underline underline cancel cancel
 """
-_BRACES = "overbrace underbrace overbracket underbracket overparen underparen"
+_BRACES = "overbrace underbrace overbracket underbracket"
 _CLASSES = """
 mathrel relation mathbin binary mathord normal mathinner normal mathopen opening
 mathclose closing mathpunct punctuation
 """
+_BIG = {"big": 1.2, "Big": 1.8, "bigg": 2.4, "Bigg": 3}
+_SIDES = {"": "{}", "l": 'class("opening", {})', "r": 'class("closing", {})',
+          "m": 'class("relation", {})'}  # fmt: skip
 _SIZES = """
 Tiny 0.6 tiny 0.5 scriptsize 0.7 small 0.85 footnotesize 0.85 normalsize 1 large 1.2 Large 1.44
 LARGE 1.73 huge 2.07 Huge 2.49
@@ -144,25 +166,77 @@ _NOTHING = "relax displaylimits allowbreak nobreak mathstrut strut protect hfill
 _ROOM = """
 , thin : med > med ; thick quad quad qquad wide thinspace thin medspace med thickspace thick
 nobreakspace space space space enspace #h(0.5em) ! #h(-0.1667em) negthinspace #h(-0.1667em)
-negmedspace #h(-0.2222em) negthickspace #h(-0.2778em)
 """
+_ARROWS = """
+xrightarrow → xleftarrow ← xleftrightarrow ↔ xRightarrow ⇒ xLeftarrow ⇐ xLeftrightarrow ⇔
+xmapsto ↦ xlongequal = xrightleftharpoons ⇌ xhookrightarrow ↪
+"""
+_LONGER = "size: #(100% + 0.8em)"
 _LA = '"L"#h(-0.33em)#box(baseline: -0.21em, text(0.7em, "A"))#h(-0.17em)'
 _TEX = '"T"#h(-0.14em)#box(baseline: 0.22em, "E")#h(-0.12em)"X"'
-#: Commands with as many arguments as the pattern has places.
-PATTERNS = {
-    "TeX": f"upright({_TEX})",
-    "LaTeX": f"upright({_LA}{_TEX})",
-    **SYMBOLS,
-    **_pairs(_ROOM),
-    **dict.fromkeys((" ", "\n"), "space"),
-    **dict.fromkeys(_NOTHING.split(), ""),
-    **{char: "\\" + char for char in "{}$&#%_"},
-    **{name: f'op("{name}", limits: #false)' for name in _BESIDE.split()},
-    **{name: f'op("{name}", limits: #true)' for name in _ABOVE.split()},
-    **{name: f"{accent}({{0}})" for name, accent in _pairs(_ACCENTS).items()},
-    **{name: f"limits({name}({{0}}))" for name in _BRACES.split()},
-    **{name: f'class("{kind}", {{0}})' for name, kind in _pairs(_CLASSES).items()},
-    **_patterns(r"""
+#: Commands whose last argument is all that follows in their group.
+SWITCHES = _commands("""
+displaystyle : display({0})
+textstyle : inline({0})
+scriptstyle : script({0})
+scriptscriptstyle : sscript({0})
+rm : upright({0})
+bf : bold(upright({0}))
+it : italic({0})
+cal : cal({0})
+sf : sans({0})
+tt : mono({0})
+color : #text(fill: {0:color}, ${1}$)
+""") | {
+    name: _command(f"#text(size: {size}em, ${{0}}$)") for name, size in _pairs(_SIZES).items()
+}  # fmt: skip
+#: Commands with the arguments that their places ask for.
+COMMANDS = {
+    **SWITCHES,
+    **{name: Command(typst) for name, typst in (SYMBOLS | _pairs(_ROOM)).items()},
+    **dict.fromkeys((" ", "\n"), Command("space")),
+    **dict.fromkeys(_NOTHING.split(), Command("")),
+    **{char: Command("\\" + char) for char in "{}$&#%_"},
+    "TeX": Command(f"upright({_TEX})"),
+    "LaTeX": Command(f"upright({_LA}{_TEX})"),
+    **{name: Command(f'op("{name}", limits: #false)') for name in _BESIDE.split()},
+    **{name: Command(f'op("{name}", limits: #true)') for name in _ABOVE.split()},
+    **{name: _command(f"{accent}({{0}})") for name, accent in _pairs(_ACCENTS).items()},
+    **{name: _command(f"limits({name}({{0}}))") for name in _BRACES.split()},
+    **{name: _command(f'class("{kind}", {{0}})') for name, kind in _pairs(_CLASSES).items()},
+    **{
+        size + side: _command(shape.format(f"lr(size: #{em}em, {{0:delimiter}})"))
+        for size, em in _BIG.items()
+        for side, shape in _SIDES.items()
+    },
+    **{
+        name: _command(
+            f"attach(limits(stretch({arrow}, {_LONGER})), b: {{0:option}}, t: {{1}})"
+        )
+        for name, arrow in _pairs(_ARROWS).items()
+    },
+    **_commands(r"""
+left : lr({0:fenced})
+begin : {0:environment}
+sqrt : root({0:option}, {1})
+not : {0:negated}
+dots : {0:dots}
+eqref : #ref-to({0:reference})
+ref : #ref-to({0:reference}.trim(regex("[()]")))
+verb : mono({0:verbatim})
+mathbf mathbfup : bold(upright({0:word}))
+mathsf : sans({0:word})
+mathtt : mono({0:word})
+mathit : italic({0:word})
+mathrm mathup : upright({0:word})
+boldsymbol bm pmb : bold({0})
+mathcal : cal({0})
+mathscr : scr({0})
+mathbb Bbb : bb({0})
+mathfrak : frak({0})
+mathnormal : italic({0})
+operatorname : op(upright({0:word}), limits: #false)
+operatorname* : op(upright({0:word}), limits: #true)
 frac : frac({0}, {1})
 dfrac cfrac : display(frac({0}, {1}))
 tfrac : inline(frac({0}, {1}))
@@ -175,8 +249,6 @@ bcancel : cancel(inverted: #true, {0})
 xcancel : cancel(cross: #true, {0})
 cancelto : attach(cancel({1}), tr: {0})
 mathop : limits(inline: #false, class("large", {0}))
-injlim : op("inj lim", limits: #true)
-projlim : op("proj lim", limits: #true)
 liminf : op("lim inf", limits: #true)
 limsup : op("lim sup", limits: #true)
 bmod : class("binary", "mod")
@@ -186,9 +258,10 @@ boxed : #box(stroke: 0.5pt, inset: 3pt, baseline: 3pt, $display({0})$)
 phantom : #hide(${0}$)
 vphantom : #box(width: 400pt, hide(${0}$) + h(1fr))#h(-400pt)
 hphantom : #box(height: 0pt, hide(${0}$))
-rlap mathrlap : #box(width: 400pt, ${0}$ + h(1fr))#h(-400pt)
-llap mathllap : #h(-400pt)#box(width: 400pt, h(1fr) + ${0}$)
-clap mathclap : #h(-200pt)#box(width: 400pt, h(1fr) + ${0}$ + h(1fr))#h(-200pt)
+textcolor : #text(fill: {0:color}, ${1}$)
+hspace hspace* hskip kern mskip mkern mspace : #h({0:length})
+raisedrule : #box(width: {1:length}, height: {2:length}, baseline: -({0:length}), fill: black)
+middle : mid({0:delimiter})
 lvert : class("opening", \|)
 rvert : class("closing", \|)
 lVert : class("opening", ‖)
@@ -196,38 +269,9 @@ rVert : class("closing", ‖)
 colon : class("punctuation", \:)
 | : class("normal", ‖)
 """),
-}  # fmt: skip
-PLACES = {name: sum(f"{{{i}}}" in typst for i in range(2)) for name, typst in PATTERNS.items()}
-#: Commands whose argument is letters of another look.
-ALPHABETS = _patterns("""
-mathbf mathbfup : bold(upright({0}))
-boldsymbol bm pmb : bold({0})
-mathcal : cal({0})
-mathscr : scr({0})
-mathbb Bbb : bb({0})
-mathfrak : frak({0})
-mathsf : sans({0})
-mathtt : mono({0})
-mathit mathnormal : italic({0})
-mathrm mathup : upright({0})
-""")
-#: Commands for all that follows in their group.
-SWITCHES = _patterns("""
-displaystyle : display({0})
-textstyle : inline({0})
-scriptstyle : script({0})
-scriptscriptstyle : sscript({0})
-rm : upright({0})
-bf : bold(upright({0}))
-it : italic({0})
-cal : cal({0})
-sf : sans({0})
-tt : mono({0})
-""") | {
-    name: f"#text(size: {size}em, ${{0}}$)" for name, size in _pairs(_SIZES).items()
-}  # fmt: skip
+}
 #: Commands whose argument is words.
-TEXTS = _patterns("""
+TEXTS = _commands("""
 text textrm textnormal mbox hbox textup : upright({0})
 textbf : bold({0})
 textit emph : italic({0})
@@ -240,15 +284,21 @@ TEXT_CHARACTERS = {
     "\\quad": "\u2003", "\\qquad": "\u2003\u2003", "{": "", "}": "",
     **{"\\" + char: char for char in "{}$&#%_"},
 }  # fmt: skip
+_MATRICES = "pmatrix () bmatrix [] Bmatrix {} vmatrix || Vmatrix ‖‖"
+_CASES = "row-gap: #0.5em, column-gap: #1em"
+#: Environments of rows and columns, as options of a Typst matrix.
+MATRICES = {
+    **dict.fromkeys(("matrix", "array", "smallmatrix"), "delim: #none"),
+    **{name: f'delim: #("{pair[0]}", "{pair[1]}")' for name, pair in _pairs(_MATRICES).items()},
+    **dict.fromkeys(("cases", "dcases"), f'delim: #("{{", none), {_CASES}'),
+    "rcases": f'delim: #(none, "}}"), {_CASES}',
+    "subarray": "delim: #none, row-gap: #0.15em",
+}
 #: Commands between what stands above and what stands below.
-INFIX = _patterns("""
+INFIX = _commands("""
 over : frac({0}, {1})
 choose : binom({0}, {1})
 atop : mat(delim: #none, {0} ; {1})
-""")
-ARROWS = _pairs("""
-xrightarrow → xleftarrow ← xleftrightarrow ↔ xRightarrow ⇒ xLeftarrow ⇐ xLeftrightarrow ⇔
-xmapsto ↦ xrightharpoonup ⇀ xlongequal = xrightleftharpoons ⇌ xhookrightarrow ↪
 """)
 #: Shorthands, in TeX. A notebook may give the names another meaning.
 SHORTHANDS = r"""
@@ -262,12 +312,9 @@ SHORTHANDS = r"""
 \def\ket#1{{\lvert{#1}\rangle}}
 \def\braket#1{{\langle{#1}\rangle}}
 \def\ketbra#1#2{{\lvert{#1}\rangle\langle{#2}\rvert}}
-\def\Bra#1{\left\langle{#1}\right|}
-\def\Ket#1{\left|{#1}\right\rangle}
-\def\Braket#1{\left\langle{#1}\right\rangle}
 \def\set#1{{\{#1\}}}
-\def\Set#1{\left\{#1\right\}}
 \def\idotsint{\int\cdots\int}
+\newcommand\rule[3][0pt]{\raisedrule{#1}{#2}{#3}}
 \newcommand\smash[2][]{#2}
 \def\fbox#1{\boxed{\text{#1}}}
 \def\class#1#2{#2}
@@ -280,6 +327,5 @@ SHORTHANDS = r"""
 \def\pmatrix#1{\begin{pmatrix}#1\end{pmatrix}}
 \def\cases#1{\begin{cases}#1\end{cases}}
 \def\eqalign#1{\begin{aligned}#1\end{aligned}}
-\def\displaylines#1{\begin{gathered}#1\end{gathered}}
 \def\hdashline{\hline}
 """
