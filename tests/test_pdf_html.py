@@ -24,10 +24,11 @@ from hw1lib.submission.pdf.document import (
     Styled,
     Table,
     Together,
+    css_color,
     text_of,
 )
 from hw1lib.submission.pdf.glyphs import Glyphs
-from hw1lib.submission.pdf.html import Context, css_color, pixels, to_blocks
+from hw1lib.submission.pdf.html import Context, pixels, to_blocks
 from hw1lib.submission.pdf.images import POINTS, Images
 from hw1lib.submission.pdf.tex import Notation
 from tests.fixtures.notebooks import SVG
@@ -292,7 +293,7 @@ def test_a_drawing_among_html_keeps_its_names(blocks):
     written = blocks.images.files[image.file].decode()
     assert "<linearGradient gradientUnits" in written
     assert 'xmlns="http://www.w3.org/2000/svg"' in written
-    assert blocks("<svg viewBox='0 0 0 0'><text>words</text></svg>") == [para("words")]
+    assert blocks("<svg width='0' height='1'><text>words</text></svg>") == [para("words")]
 
 
 def test_words_of_a_drawing_that_only_browsers_draw_stand_below_it(blocks):

@@ -1,8 +1,6 @@
 """A notebook as a document: what of each cell is shown, and what stands for the rest."""
 
 import ast
-import base64
-import binascii
 import datetime
 import functools
 import itertools
@@ -32,7 +30,7 @@ from hw1lib.submission.pdf.document import (
 )
 from hw1lib.submission.pdf.glyphs import Glyphs
 from hw1lib.submission.pdf.html import Context, drawn, missing_image, shortened, to_blocks
-from hw1lib.submission.pdf.images import ImageError, Images
+from hw1lib.submission.pdf.images import ImageError, Images, decoded
 from hw1lib.submission.pdf.markdown import to_page
 from hw1lib.submission.pdf.styled import LONGEST_LINE, on_screen, source_lines, terminal_lines
 from hw1lib.submission.pdf.tex import Notation
@@ -275,7 +273,7 @@ class _Reader:
         data, metadata = output.get("data") or {}, output.get("metadata") or {}
         for mime in IMAGES:
             if mime in data:
-                return self.picture(mime, join(data[mime]), metadata, cell)
+                return self.picture(mime, data[mime], metadata, cell)
         html = join(data.get("text/html", ""))
         if VISIBLE_HTML.sub("", html).strip() or re.search(r"<(img|svg|table)\b", html, re.I):
             return [*to_blocks(html, self.context)]
@@ -294,21 +292,17 @@ class _Reader:
             return [self.replacement(text, "Show a picture of it beside it.")]
         return []
 
-    def picture(self, mime: str, data: str, metadata: dict, cell: NotebookNode) -> list[Block]:
+    def picture(
+        self, mime: str, data: str | list, metadata: dict, cell: NotebookNode
+    ) -> list[Block]:
         """The figure of an image output, at the width in CSS pixels that it asks for."""
         own = metadata.get(mime) if isinstance(metadata.get(mime), dict) else {}
         width = own.get("width")
         width = float(width) if isinstance(width, int | float) and width > 0 else None
         caption = metadata.get("caption") or cell.metadata.get("caption")
         caption = str(caption or quarto_option(join(cell.source), "fig-cap"))
-        raw: bytes | None = data.encode("utf-8", "replace")
-        if mime != "image/svg+xml":
-            try:
-                raw = base64.b64decode(data, validate=False)
-            except (binascii.Error, ValueError):
-                raw = None
         try:
-            figure = self.context.images.place(raw, mime, width)
+            figure = self.context.images.place(decoded(data, mime), mime, width)
         except ImageError as error:
             return [missing_image(f"an image ({mime})", error, self.context)]
         alt = str(own.get("alt") or metadata.get("alt") or caption)

@@ -19,9 +19,12 @@ How to walk it:
 
 import dataclasses
 import datetime
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from PIL import ImageColor
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,17 @@ class Look:
     superscript: bool = False
     small: bool = False
     code: bool = False
+
+
+def css_color(value: str) -> str:
+    """`#rrggbb` of a CSS colour; "" for transparent and what is no colour."""
+    try:
+        if match := re.fullmatch(r"rgba\((.*),([^,]*)\)", value):
+            value = f"rgb({match[1]})" if float(match[2]) >= 0.05 else ""
+        parts = ImageColor.getrgb(value)[:3]
+    except ValueError:
+        return ""
+    return "#{:02x}{:02x}{:02x}".format(*(min(part, 255) for part in parts))
 
 
 @dataclass(frozen=True)

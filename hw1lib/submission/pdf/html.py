@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from PIL import ImageColor
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from hw1lib.submission.pdf.document import (
@@ -37,6 +36,7 @@ from hw1lib.submission.pdf.document import (
     TableCell,
     Together,
     UnsetFormula,
+    css_color,
     text_of,
 )
 from hw1lib.submission.pdf.glyphs import Glyphs
@@ -454,18 +454,6 @@ def apply_css(style: dict, name: str, value: str) -> None:
         style["strike"] = True
     elif name == "display" and value:
         style["hidden"] = value == "none"
-
-
-def css_color(value: str) -> str:
-    """`#rrggbb` of a CSS colour; "" for transparent and what is no colour."""
-    if match := re.fullmatch(r"rgba\(([^,]+,[^,]+,[^,]+),\s*([\d.]+)\s*\)", value):
-        if float(match[2]) < 0.05:
-            return ""
-        value = f"rgb({match[1]})"
-    try:
-        return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(value)[:3])
-    except ValueError:
-        return ""
 
 
 def sheet_rules(tree: LexborHTMLParser) -> dict[int, str]:

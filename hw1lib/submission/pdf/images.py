@@ -4,13 +4,14 @@ import base64
 import binascii
 import hashlib
 import io
-import re
 import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
 
+import pypdfium2
 import typst
 from PIL import Image, ImageOps
 from selectolax.lexbor import LexborHTMLParser
@@ -29,10 +30,6 @@ ORIENTATION = 0x0112
 #: What Pillow opens. For some of its other formats it starts programs of the machine.
 RASTERS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-SVG_UNITS = {
-    "": 1, "px": 1, "pt": 96 / 72, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4, "pc": 16,
-}  # fmt: skip
-SVG_ROOT = re.compile(r"<svg\b[^>]*>", re.S | re.I)
 
 
 class ImageError(ValueError):
@@ -46,25 +43,20 @@ class Images:
         self.notebook_folder = notebook_folder
         self.files: dict[str, bytes] = {}
         self.undrawn: dict[str, str] = {}
-        self._seen: dict[bytes, Figure | ImageError] = {}
+        self._seen: dict[bytes, Figure] = {}
 
-    def place(self, data: bytes | None, mime: str = "", width: float | None = None) -> Figure:
+    def place(self, data: bytes, mime: str = "", width: float | None = None) -> Figure:
         """The figure of an image; `width` in CSS pixels overrides its own.
 
         Raises:
             ImageError: the data is no image that can be read.
         """
         if not data:
-            raise ImageError("its data cannot be decoded")
+            raise ImageError("it is empty")
         key = hashlib.sha256(data).digest()
         if key not in self._seen:
-            try:
-                self._seen[key] = self.read(data, mime)
-            except ImageError as error:
-                self._seen[key] = error
+            self._seen[key] = self.read(data, mime)
         found = self._seen[key]
-        if isinstance(found, ImageError):
-            raise found
         scale = POINTS * (width / found.width if width else 1)
         return replace(found, width=found.width * scale, height=found.height * scale)
 
@@ -73,15 +65,13 @@ class Images:
         if len(data) > MAX_BYTES:
             raise ImageError(f"it is larger than {MAX_BYTES // 1_000_000} MB")
         if mime == "application/pdf" or data.startswith(b"%PDF-"):
-            figure = self.keep(data, "pdf", *pdf_size(data))
-        elif mime.startswith("image/svg") or b"<svg" in data[:2000].lower():
+            return self.keep(data, "pdf", *drawing_size("a.pdf", data))
+        if mime.startswith("image/svg") or b"<svg" in data[:2000].lower():
             drawn, undrawn = svg_words(data)
-            figure = replace(self.keep(data, "svg", *svg_size(data)), words=drawn)
+            figure = self.keep(data, "svg", *drawing_size("a.svg", data))
             self.undrawn[figure.file] = undrawn
-        else:
-            return self.raster(data)
-        probe(figure.file, data)
-        return figure
+            return replace(figure, words=drawn)
+        return self.raster(data)
 
     def raster(self, data: bytes) -> Figure:
         """An image of pixels, as it is where Typst can read it and it is not too large."""
@@ -160,13 +150,20 @@ def typeset(files: dict[str, bytes], font_paths: typst.Fonts, **options: object)
             return typst.compile(main, root=folder, font_paths=font_paths, **options)
 
 
-def probe(name: str, data: bytes) -> None:
-    """Let Typst read a drawing alone, so that a broken one fails no more than itself."""
-    source = f'#set page(width: auto, height: auto)\n#image("{name}")'
+def drawing_size(name: str, data: bytes) -> tuple[float, float]:
+    """Width and height of a drawing in CSS pixels, as Typst sets it alone.
+
+    Raises:
+        ImageError: Typst cannot read it; so it fails no more than itself.
+    """
+    source = f'#set page(width: auto, height: auto, margin: 0pt)\n#image("{name}")'
     try:
-        typeset({"main.typ": source.encode(), name: data}, fonts())
+        pdf = typeset({"main.typ": source.encode(), name: data}, fonts())
     except typst.TypstError as error:
         raise ImageError(f"it cannot be read ({error})") from None
+    with pypdfium2.PdfDocument(pdf) as document:
+        width, height = document[0].get_size()
+    return width * 96 / 72, height * 96 / 72
 
 
 def svg_words(data: bytes) -> tuple[str, str]:
@@ -181,69 +178,30 @@ def svg_words(data: bytes) -> tuple[str, str]:
 
 def data_url(url: str) -> tuple[bytes, str]:
     """Bytes and MIME type of a `data:` URL."""
-    head, _, body = url[len("data:") :].partition(",")
-    mime, *options = head.split(";")
     try:
-        return (
-            base64.b64decode(unquote(body)) if "base64" in options else unquote_to_bytes(body)
-        ), mime
-    except (binascii.Error, ValueError):
+        with urlopen(url) as answer:
+            return answer.read(), answer.headers.get_content_type()
+    except (binascii.Error, ValueError, OSError):
         raise ImageError("its data: address cannot be decoded") from None
+
+
+def decoded(data: str | list[str], mime: str) -> bytes:
+    """The bytes of an image as a notebook holds it: SVG as text, all else as base64.
+
+    Raises:
+        ImageError: it is no base64.
+    """
+    text = "".join(data)
+    if mime.startswith("image/svg") and "<svg" in text:
+        return text.encode("utf-8", "replace")
+    try:
+        return base64.b64decode(text)
+    except (binascii.Error, ValueError):
+        raise ImageError("its data cannot be decoded") from None
 
 
 def attachment(name: str, attachments: dict[str, dict[str, str]]) -> tuple[bytes, str]:
     """Bytes and MIME type of a file attached to a markdown cell."""
     for mime, data in attachments.get(name, {}).items():
-        text = "".join(data) if isinstance(data, list) else str(data)
-        if mime.startswith("image/svg") and "<svg" in text:
-            return text.encode("utf-8", "replace"), mime
-        try:
-            return base64.b64decode(text), mime
-        except (binascii.Error, ValueError):
-            raise ImageError(f"the attachment {name} cannot be decoded") from None
+        return decoded(data, mime), mime
     raise ImageError(f"the cell has no attachment {name}")
-
-
-def svg_size(data: bytes) -> tuple[float, float]:
-    """Width and height of an SVG in CSS pixels, from its attributes or its view box."""
-    root = SVG_ROOT.search(data.decode("utf-8", "replace"))
-    if not root:
-        raise ImageError("it is no SVG")
-    box = attribute(root[0], "viewBox").replace(",", " ").split()
-    try:
-        natural = [float(value) for value in box[2:4]]
-    except ValueError:
-        natural = []
-    width = length(attribute(root[0], "width"))
-    height = length(attribute(root[0], "height"))
-    ratio = natural[1] / natural[0] if len(natural) == 2 and natural[0] > 0 else 0.75
-    if not width:
-        width = height / ratio if height and ratio else natural[0] if natural else 300.0
-    height = height or width * ratio
-    if not width > 0 or not height > 0:
-        raise ImageError("it has no size")
-    return width, height
-
-
-def attribute(tag: str, name: str) -> str:
-    """Value of an attribute of a start tag, "" if it is missing."""
-    match = re.search(rf"\s{name}\s*=\s*(['\"])(.*?)\1", tag, re.S)
-    return match[2] if match else ""
-
-
-def length(text: str) -> float:
-    """An SVG length in CSS pixels; 0 for percentages and what cannot be read."""
-    match = re.fullmatch(r"\s*(\d*\.?\d+(?:[eE][-+]?\d+)?)\s*([a-z]*)\s*", text)
-    return float(match[1]) * SVG_UNITS.get(match[2], 0) if match else 0.0
-
-
-def pdf_size(data: bytes) -> tuple[float, float]:
-    """Width and height of a PDF's first page in CSS pixels."""
-    import pypdfium2
-
-    try:
-        with pypdfium2.PdfDocument(data) as document:
-            width, height = document[0].get_size()
-    except pypdfium2.PdfiumError as error:
-        raise ImageError(f"it is a PDF that cannot be read ({error})") from None
-    return width * 96 / 72, height * 96 / 72

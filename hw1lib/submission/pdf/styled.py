@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from html import unescape
 
 from ipython_pygments_lexers import IPythonLexer
+from nbconvert.filters import ansi2html, strip_ansi
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Token as Kind
 from pygments.token import _TokenType
 from pygments.util import ClassNotFound
 
-from hw1lib.submission.pdf.document import Line, Look, Span, Styled, Token
+from hw1lib.submission.pdf.document import Line, Look, Span, Styled, Token, css_color
 from hw1lib.submission.pdf.glyphs import Glyphs
 
 KINDS = {
@@ -33,18 +34,19 @@ KINDS = {
     Kind.Punctuation: "punctuation",
     Kind.Error: "name",
 }
-# The sixteen ANSI colours as JupyterLab shows them.
-ANSI = [
-    "#3e424d", "#e75c58", "#00a250", "#ddb62b", "#208ffb", "#d160c4", "#60c6c8", "#c5c1b4",
-    "#282c36", "#b22b31", "#007427", "#b27d12", "#0065ca", "#a03196", "#258f8f", "#a1a6b2",
-]  # fmt: skip
-ESCAPE = re.compile(r"\x1b\[([\d;:]*)m")
+#: The ANSI colours as JupyterLab shows them, by nbconvert's names of their classes.
+_COLORS = """
+black #3e424d red #e75c58 green #00a250 yellow #ddb62b blue #208ffb magenta #d160c4
+cyan #60c6c8 white #c5c1b4 black-intense #282c36 red-intense #b22b31 green-intense #007427
+yellow-intense #b27d12 blue-intense #0065ca magenta-intense #a03196 cyan-intense #258f8f
+white-intense #a1a6b2
+"""
+ANSI = dict(re.findall(r"(\S+) (#\w+)", _COLORS))
+PIECE = re.compile(r"(?:<span([^>]*)>)?([^<]+)(?:</span>)?")
+ANSI_CLASS = re.compile(r"ansi-([a-z-]+)-([fb]g)\b")
+ANSI_STYLE = re.compile(r"(background-)?color: (rgb\([\d,]+\))")
 #: Other control sequences: they move a cursor or name a window.
-CONTROL = re.compile(
-    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b[@-Z\\^_]"
-)
-ON = {1: "bold", 3: "italic", 4: "underline", 9: "strike"}
-OFF = {22: "bold", 23: "italic", 24: "underline", 29: "strike"}
+CONTROL = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b[^\[]")
 #: Longer words than this get break opportunities between their characters.
 LONGEST_WORD = 32
 #: Longer lines are set as several: Typst sets a paragraph in more than linear time.
@@ -134,56 +136,25 @@ def breakable(text: str, longest: int = LONGEST_WORD) -> str:
 
 
 def ansi_pieces(text: str) -> list[tuple[Look, str]]:
-    """Split text at its colour escapes (SGR: 16 colours, 256 colours and 24 bits)."""
-    pieces, look, at = [], Look(), 0
-    for match in ESCAPE.finditer(text):
-        pieces.append((look, text[at : match.start()]))
-        look = recolored(look, [int(n or 0) for n in re.split("[;:]", match[1])])
-        at = match.end()
-    pieces.append((look, text[at:]))
-    return [(look, piece.replace("\x1b", "")) for look, piece in pieces if piece]
+    """Text parted where its escape sequences change its look."""
+    if "\x1b" not in text:
+        return [(Look(), text)]
+    try:
+        spans = PIECE.findall(ansi2html(text))
+    except IndexError:  # nbconvert fails on a colour that lacks its number
+        return [(Look(), strip_ansi(text))]
+    return [(look_of(span), unescape(words)) for span, words in spans]
 
 
-def recolored(look: Look, codes: list[int]) -> Look:
-    """The look after one escape sequence."""
-    codes = codes[::-1]
-    while codes:
-        code = codes.pop()
-        if code == 0:
-            look = Look()
-        elif code in ON:
-            look = replace(look, **{ON[code]: True})
-        elif code in OFF:
-            look = replace(look, **{OFF[code]: False})
-        elif 30 <= code <= 49 or 90 <= code <= 107:
-            name = "color" if code < 40 or 90 <= code < 100 else "background"
-            low = code % 10 if code < 90 else code % 10 + 8
-            if code in (38, 48):
-                look = replace(look, **{name: extended(codes) or getattr(look, name)})
-            elif code in (39, 49):
-                look = replace(look, **{name: ""})
-            elif code % 10 < 8:
-                look = replace(look, **{name: ANSI[low]})
-    return look
-
-
-def extended(codes: list[int]) -> str | None:
-    """The colour after a 38 or 48: `5;n` of the 256 or `2;r;g;b`."""
-    mode = codes.pop() if codes else 0
-    if mode == 2 and len(codes) >= 3:
-        red, green, blue = (min(codes.pop(), 255) for _ in range(3))
-        return f"#{red:02x}{green:02x}{blue:02x}"
-    if mode != 5 or not codes:
-        return None
-    number = min(codes.pop(), 255)
-    if number < 16:
-        return ANSI[number]
-    if number >= 232:
-        return f"#{(level := 8 + 10 * (number - 232)):02x}{level:02x}{level:02x}"
-    steps = (0, 95, 135, 175, 215, 255)
-    number -= 16
-    red, green, blue = steps[number // 36], steps[number // 6 % 6], steps[number % 6]
-    return f"#{red:02x}{green:02x}{blue:02x}"
+def look_of(span: str) -> Look:
+    """The look that nbconvert gives to a span by its classes and its style."""
+    look: dict = {name: True for name in ("bold", "underline") if f"ansi-{name}" in span}
+    for name, side in ANSI_CLASS.findall(span):
+        inverse = {"fg": "#ffffff", "bg": "#000000"}[side]
+        look["color" if side == "fg" else "background"] = ANSI.get(name, inverse)
+    for side, value in ANSI_STYLE.findall(span):
+        look["background" if side else "color"] = css_color(value)
+    return Look(**look)
 
 
 def on_screen(text: str) -> list[str]:

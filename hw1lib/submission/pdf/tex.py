@@ -11,8 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from PIL import ImageColor
-
+from hw1lib.submission.pdf.document import css_color
 from hw1lib.submission.pdf.texcommands import (
     COMMANDS,
     DELIMITERS,
@@ -436,11 +435,9 @@ class _Parser:
     def color(self) -> str:
         """The name or the #code of a CSS colour, as Typst writes it."""
         name = self.words().strip()
-        try:
-            parts = ImageColor.getrgb(name)[:3]
-        except ValueError:
-            raise TexError(f"the colour {name!r} is unknown") from None
-        return 'rgb("#{:02x}{:02x}{:02x}")'.format(*(min(part, 255) for part in parts))
+        if not (found := css_color(name)):
+            raise TexError(f"the colour {name!r} is unknown")
+        return f'rgb("{found}")'
 
     def text(self, tokens: list[str], look: str) -> str:
         """Typst of words in this look, in which `$...$` is math again; never empty."""
