@@ -2,7 +2,7 @@
 
 import pytest
 
-from hw1lib.submission.check.ink import unseen
+from hw1lib.submission.check.ink import read_both
 from tests.fixtures.pdfs import pdf_of
 
 WORDS = b"(The answer in words) Tj"
@@ -11,6 +11,10 @@ BOX = b"10 90 180 30 re"
 LAYERS = b"/OCProperties<</OCGs[5 0 R]/D<</OFF[5 0 R]>>>>"
 HIDDEN = "is painted over, cut off, in a hidden layer or of the colour behind it"
 LAYER = b"<</Type/OCG/Name(layer)>>"
+
+
+def unseen(pdf: bytes) -> list[str]:
+    return read_both(pdf)[1]
 
 
 def annotated(subtype: bytes, paint: bytes = b"1 1 0 rg 0 0 180 30 re f") -> bytes:
@@ -56,7 +60,7 @@ def annotated(subtype: bytes, paint: bytes = b"1 1 0 rg 0 0 180 30 re f") -> byt
     ],
 )
 def test_text_that_no_one_sees_is_found_with_its_page_and_what_hides_it(pdf, why):
-    found = [*unseen(pdf)]
+    found = unseen(pdf)
     assert any(text.startswith(f"page 1: text that {why}: ") for text in found), found
 
 
@@ -64,7 +68,7 @@ def test_what_can_cover_a_page_is_named_whether_it_covers_it_or_not():
     layers = pdf_of(
         b"/OC /L BDC " + TEXT + b"EMC", LAYER, catalog=LAYERS.replace(b"OFF", b"ON")
     )
-    assert [*unseen(layers)] == ["it has layers, which may be hidden or shown"]
+    assert unseen(layers) == ["it has layers, which may be hidden or shown"]
     for kind in (b"Widget", b"FreeText", b"Link"):
         (found, *_) = unseen(annotated(kind, b"0 0 5 5 re f"))
         assert found.startswith("page 1: annotations or form fields lie on it")
@@ -91,7 +95,7 @@ def test_what_can_cover_a_page_is_named_whether_it_covers_it_or_not():
     ],
 )
 def test_text_that_is_seen_is_left_alone(content, page):
-    assert [*unseen(pdf_of(content, page=page))] == []
+    assert unseen(pdf_of(content, page=page)) == []
 
 
 def test_text_on_a_long_page_is_seen_and_found_where_it_is_white():

@@ -7,77 +7,81 @@ layer, an annotation or a rectangle above it, the colour of the paper, the invis
 
 import ctypes
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
 from pypdf import PdfReader
 
-Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
+from hw1lib.submission.pdf.reader import (
+    Box,
+    Page,
+    Reading,
+    Thing,
+    address,
+    as_object,
+    read_pdf,
+)
 
 _CONTRAST = 16  # of 255 shades of grey, by which ink differs from what is behind it
 _INK = 0.05  # share of a letter's square that is ink; most have 0.1 and more
 _SMALLEST = 1.2  # points of a text's height: letters of a font of 2.5 points
 _PIXELS = 16_000_000  # of a page; larger ones are painted smaller
 _DEEPEST = 8  # drawings within drawings
+_NEAR = 3  # points between a thing and the text that it cannot touch
 _TEXT, _FORM = pdfium.FPDF_PAGEOBJ_TEXT, pdfium.FPDF_PAGEOBJ_FORM
+_BOXED = (pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_IMAGE)
 _SILENT = (pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP)  # annotations that show nothing
 
 
-def unseen(data: bytes) -> Iterator[str]:
-    """What a PDF hides, or may hide, in a sentence each that names the page.
+def read_both(data: bytes) -> tuple[Reading, list[str]]:
+    """What a PDF shows; and what it hides, or may hide, in a sentence each.
 
     Raises:
-        pypdfium2.PdfiumError: it is no PDF, or a broken or locked one.
+        PdfError: it is no PDF, or a broken or locked one.
     """
-    if _has_layers(data):
-        yield "it has layers, which may be hidden or shown"
-    with pypdfium2.PdfDocument(data) as document:
-        for number, page in enumerate(document, 1):
-            yield from (f"page {number}: {what}" for what in _on(page))
+    hidden = ["it has layers, which may be hidden or shown"] if _has_layers(data) else []
+
+    def look(page: Page) -> None:
+        hidden.extend(f"page {page.number}: {what}" for what in _unseen(page))
+
+    return read_pdf(data, look), hidden
 
 
 def _has_layers(data: bytes) -> bool:
-    try:
+    try:  # pdfium does not tell
         return "/OCProperties" in PdfReader(io.BytesIO(data)).trailer["/Root"]
     except Exception:  # pypdf raises anything on broken data
         return False
 
 
-def _on(page: pypdfium2.PdfPage) -> Iterator[str]:
-    scale = min(1.0, (_PIXELS / max(page.get_width() * page.get_height(), 1)) ** 0.5)
-    shown = _painted(page, scale)
-    if covers := [*_annotations(page)]:
+def _unseen(page: Page) -> Iterator[str]:
+    """What an open page hides; its text is gone after that."""
+    if covers := [*_annotations(page.pdf)]:
         yield "annotations or form fields lie on it, which can cover what it shows"
-    words = page.get_textpage()
-    pieces = [words.get_rect(i) for i in range(words.count_rects())]
-    if not pieces:
+    if not len(page.rects):
         return
-    things = [*_texts(page.raw, pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject)]
-    for thing in things:
-        pdfium.FPDFPageObj_SetIsActive(thing, False)
-    ink = np.abs(shown - _painted(page, scale)) >= _CONTRAST
+    for thing in _far_from_text(page):
+        _deactivate(thing)
+    shown = _painted(page.pdf)
+    for text in _texts(page.things):
+        _deactivate(text)
+    ink = np.abs(shown - _painted(page.pdf)) >= _CONTRAST
     reasons: dict[str, list[str]] = {}
-    for box, inked in zip(pieces, _inked(page, ink, np.array(pieces)), strict=True):
+    for box, inked in zip(page.rects.tolist(), _inked(page, ink), strict=True):
         narrow, wide = sorted((box[2] - box[0], box[3] - box[1]))
         if narrow >= _SMALLEST and inked >= _INK * narrow * wide:
             continue
-        text = " ".join(words.get_text_bounded(*box).split())
+        text = " ".join(page.words.get_text_bounded(*box).split())
         letters = sum(map(str.isalnum, text))
         if narrow < _SMALLEST and letters > 2:  # an l is narrow at any size
             reasons.setdefault("is too small to be read", []).append(text)
         elif narrow >= _SMALLEST and inked < _INK * letters * narrow**2:
-            reasons.setdefault(_why(page, words, box, covers), []).append(text)
+            reasons.setdefault(_why(page.pdf, page.words, box, covers), []).append(text)
     for why, texts in reasons.items():
         more = f", and {len(texts) - 1} more like it" if texts[1:] else ""
         yield f"text that {why}: {texts[0][:60]!r}{more}"
-
-
-def _painted(page: pypdfium2.PdfPage, scale: float) -> np.ndarray:
-    """Shades of grey, (height, width), int16."""
-    bitmap = page.render(scale=scale, grayscale=True).to_numpy()
-    return bitmap.reshape(bitmap.shape[:2]).astype(np.int16)
 
 
 def _annotations(page: pypdfium2.PdfPage) -> Iterator[Box]:
@@ -94,30 +98,59 @@ def _annotations(page: pypdfium2.PdfPage) -> Iterator[Box]:
             yield box.left, box.bottom, box.right, box.top
 
 
-def _texts(holder, count, get, depth: int = 0) -> Iterator[ctypes._Pointer]:
+def _far_from_text(page: Page) -> Iterator[int]:
+    """Drawings and images that touch no text: to paint them takes most of the time."""
+    things = [thing for thing in page.things if thing.kind in _BOXED]
+    boxes = np.array([thing.box for thing in things]).reshape(-1, 4, 1)
+    left, bottom, right, top = page.rects.T
+    apart = (boxes[:, 0] > right + _NEAR) | (boxes[:, 2] < left - _NEAR)
+    apart |= (boxes[:, 1] > top + _NEAR) | (boxes[:, 3] < bottom - _NEAR)
+    yield from (things[i].raw for i in np.flatnonzero(apart.all(1)))
+
+
+def _deactivate(raw: int) -> None:
+    pdfium.FPDFPageObj_SetIsActive(as_object(raw), False)
+
+
+def _painted(page: pypdfium2.PdfPage) -> np.ndarray:
+    """Shades of grey, (height, width), int16."""
+    scale = min(1.0, (_PIXELS / max(page.get_width() * page.get_height(), 1)) ** 0.5)
+    bitmap = page.render(scale=scale, grayscale=True).to_numpy()
+    return bitmap.reshape(bitmap.shape[:2]).astype(np.int16)
+
+
+def _texts(things: Iterable[Thing]) -> Iterator[int]:
     """Every text that is painted, on a page or in a drawing on it."""
-    for i in range(count(holder)):
-        thing = get(holder, i)
-        kind = pdfium.FPDFPageObj_GetType(thing)
+    for thing in things:
+        if thing.kind == _TEXT:
+            yield thing.raw
+        elif thing.kind == _FORM:
+            yield from _texts_in(as_object(thing.raw), _DEEPEST)
+
+
+def _texts_in(drawing: ctypes._Pointer, depth: int) -> Iterator[int]:
+    for i in range(pdfium.FPDFFormObj_CountObjects(drawing)):
+        inner = pdfium.FPDFFormObj_GetObject(drawing, i)
+        kind = pdfium.FPDFPageObj_GetType(inner)
         if kind == _TEXT:
-            yield thing
-        elif kind == _FORM and depth < _DEEPEST:
-            inside = pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject
-            yield from _texts(thing, *inside, depth + 1)
+            yield address(inner)
+        elif kind == _FORM and depth:
+            yield from _texts_in(inner, depth - 1)
 
 
-def _inked(page: pypdfium2.PdfPage, ink: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The area of each box (left, bottom, right, top) that is ink, in square points."""
-    height, width = ink.shape
+def _inked(page: Page, ink: np.ndarray) -> Iterator[float]:
+    """The area of each piece of text that is ink, in square points."""
     # From points to pixels, whichever way the page is turned and cropped.
-    origin, right, up = (_pixel(page, ink.shape, *at) for at in ((0, 0), (1000, 0), (0, 1000)))
+    origin, right, up = (
+        _pixel(page.pdf, ink.shape, *at) for at in ((0, 0), (1000, 0), (0, 1000))
+    )
     matrix = np.array([right - origin, up - origin]) / 1000
-    corners = np.stack([boxes[:, [0, 1]], boxes[:, [2, 3]]]) @ matrix + origin
-    low, high = np.floor(corners.min(0)), np.ceil(corners.max(0))
-    sums = np.pad(ink.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
-    (x0, y0), (x1, y1) = (np.clip(at, 0, (width, height)).astype(int).T for at in (low, high))
-    inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-    return inside / abs(np.linalg.det(matrix))
+    corners = page.rects.reshape(-1, 2, 2) @ matrix + origin
+    low = np.floor(corners.min(1)).clip(0).astype(int).tolist()
+    high = np.ceil(corners.max(1)).clip(0).astype(int).tolist()
+    area = abs(np.linalg.det(matrix))
+    for (x0, y0), (x1, y1) in zip(low, high, strict=True):
+        yield np.count_nonzero(ink[y0:y1, x0:x1]) / area
 
 
 def _pixel(page: pypdfium2.PdfPage, shape: tuple[int, int], x: float, y: float) -> np.ndarray:

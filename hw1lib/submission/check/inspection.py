@@ -16,15 +16,14 @@ from torch import Tensor
 
 from hw1lib.assignment import COURSE_WORK, PLACEHOLDERS
 from hw1lib.datasets.resources import RESOURCES
-from hw1lib.submission.check import answers, weights
+from hw1lib.submission.check import answers, ink, weights
 from hw1lib.submission.check import notebook as notebooks
 from hw1lib.submission.check.collect import LIMITS, Mnist, RefusedError, Submission, read
 from hw1lib.submission.check.findings import BROKEN, LEFT_OUT, UNCHECKED, Finding, bounded
-from hw1lib.submission.check.ink import unseen
 from hw1lib.submission.check.notebook import AGAIN
 from hw1lib.submission.names import IdError, ids_in, submission_name
 from hw1lib.submission.pdf.compare import ADDED, missing
-from hw1lib.submission.pdf.reader import PdfError, read_pdf
+from hw1lib.submission.pdf.reader import PdfError
 from hw1lib.submission.weights import WeightsFileError, load_weights
 from hw1lib.training import NonFiniteLossError
 
@@ -198,7 +197,7 @@ def _pdf(state: _State) -> Iterator[Finding]:
         return
     where = state.submission.of(".pdf")[0].name
     try:
-        reading = read_pdf(data)
+        reading, hidden = ink.read_both(data)
     except PdfError as error:
         yield Finding("error", "pdf", str(error), where, AGAIN)
         return
@@ -213,8 +212,8 @@ def _pdf(state: _State) -> Iterator[Finding]:
         yield Finding(level, "pdf", str(loss), where, AGAIN)
     if (more := len(lost) - _SHOWN_LOSSES) > 0:
         yield Finding("error", "pdf", f"{more} things more are not visible", where, AGAIN)
-    for hidden in unseen(data):
-        yield Finding("error", "pdf", hidden, where, AGAIN)
+    for what in hidden:
+        yield Finding("error", "pdf", what, where, AGAIN)
 
 
 #: Each with what it looks at, as a message calls it.

@@ -7,10 +7,12 @@ of PDFs by Typst, which say what is a formula, a figure or a running head.
 
 import ctypes
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from ctypes import c_float, c_int, c_uint, c_ulong, c_void_p
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import compress
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pypdfium2
@@ -75,112 +77,146 @@ class _Marks:
     `cut` are the marks with words that cannot be seen.
     """
 
-    shown: dict[int, list[str | Shape]] = field(default_factory=dict)
+    shown: dict[int, list[str | Shape]] = field(default_factory=lambda: defaultdict(list))
     cut: set[int] = field(default_factory=set)
 
-    def add(self, mark: int, content: str | Shape) -> None:
-        self.shown.setdefault(mark, []).append(content)
 
+class Thing(NamedTuple):
+    """A thing that is painted, at the top level of a page's content; `raw` is its address."""
 
-def read_pdf(data: bytes) -> Reading:
-    """Everything visible in a PDF.
-
-    Raises:
-        PdfError: it is no PDF, or a broken or locked one.
-    """
-    images, pages, lines = Counter(), [], []
-    try:
-        with pypdfium2.PdfDocument(data) as document:
-            about = document.get_metadata_dict()
-            by_typst = about.get("Creator", "").startswith("Typst")
-            for page in document:
-                marks = _Marks()
-                pages.append(read_page(page, marks, images))
-                lines += tagged_lines(page, marks) if by_typst else ()
-    except pypdfium2.PdfiumError as error:
-        raise PdfError(f"the PDF cannot be read ({error})") from None
-    title, keywords = about.get("Title", ""), about.get("Keywords", "")
-    return Reading("\n".join(pages), tuple(lines), images, title, keywords)
-
-
-# -- pages ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Object:
-    """A thing that is painted, at the top level of a page's content."""
-
-    raw: ctypes._Pointer
+    raw: int
     kind: int
     mark: int
     box: Box
 
 
-def read_page(page: pypdfium2.PdfPage, marks: _Marks, images: Counter[tuple[int, int]]) -> str:
-    """Text of a page that can be seen; images and marks are noted."""
-    things = [*objects(page)]
-    words = page.get_textpage()
-    sees, always = sight(page, words, things)
-    mark_of = {}
-    for thing in things:
+class Page(NamedTuple):
+    """A page while it is read: its number from 1, what is painted, and the boxes of its words.
+
+    `rects` has a row (left, bottom, right, top) for each piece of a line.
+    """
+
+    number: int
+    pdf: pypdfium2.PdfPage
+    words: pypdfium2.PdfTextPage
+    things: list[Thing]
+    rects: np.ndarray
+
+
+def read_pdf(data: bytes, look: Callable[[Page], object] = lambda page: None) -> Reading:
+    """Everything visible in a PDF.
+
+    Args:
+        data: the bytes of the file.
+        look: called with each page after it was read, while it is open; may change it.
+
+    Raises:
+        PdfError: it is no PDF, or a broken or locked one.
+    """
+    images, texts, lines = Counter(), [], []
+    try:
+        with pypdfium2.PdfDocument(data) as document:
+            about = document.get_metadata_dict()
+            by_typst = about.get("Creator", "").startswith("Typst")
+            for number, pdf in enumerate(document, 1):
+                words = pdf.get_textpage()
+                rects = [words.get_rect(i) for i in range(words.count_rects())]
+                page = Page(number, pdf, words, [*things(pdf)], np.array(rects).reshape(-1, 4))
+                marks = _Marks()
+                texts.append(read_page(page, marks, images, by_typst))
+                lines += tagged_lines(pdf, marks) if by_typst else ()
+                look(page)
+    except pypdfium2.PdfiumError as error:
+        raise PdfError(f"the PDF cannot be read ({error})") from None
+    title, keywords = about.get("Title", ""), about.get("Keywords", "")
+    return Reading("\n".join(texts), tuple(lines), images, title, keywords)
+
+
+# -- pages ----------------------------------------------------------------------------------
+
+
+def quick(function: Callable, result: type, *arguments: type) -> Callable:
+    """A function of pdfium with addresses as plain numbers, which is three times as quick."""
+    return ctypes.CFUNCTYPE(result, *arguments)(ctypes.cast(function, c_void_p).value)
+
+
+object_at = quick(pdfium.FPDFPage_GetObject, c_void_p, c_void_p, c_int)
+kind_of = quick(pdfium.FPDFPageObj_GetType, c_int, c_void_p)
+mark_of = quick(pdfium.FPDFPageObj_GetMarkedContentID, c_int, c_void_p)
+bounds_of = quick(pdfium.FPDFPageObj_GetBounds, c_int, *[c_void_p] * 5)
+clip_of = quick(pdfium.FPDFPageObj_GetClipPath, c_void_p, c_void_p)
+clip_paths = quick(pdfium.FPDFClipPath_CountPaths, c_int, c_void_p)
+unicode_at = quick(pdfium.FPDFText_GetUnicode, c_uint, c_void_p, c_int)
+text_object_at = quick(pdfium.FPDFText_GetTextObject, c_void_p, c_void_p, c_int)
+
+
+def address(raw: ctypes._Pointer) -> int:
+    """Where a thing of pdfium is."""
+    return ctypes.cast(raw, c_void_p).value
+
+
+def read_page(
+    page: Page, marks: _Marks, images: Counter[tuple[int, int]], by_mark: bool
+) -> str:
+    """Text of a page that can be seen; images are noted, and if asked for what is marked."""
+    sees, always = sight(page)
+    marked = {}
+    for thing in page.things:
         if thing.kind == pdfium.FPDF_PAGEOBJ_TEXT:
-            mark_of[ctypes.addressof(thing.raw.contents)] = thing.mark
+            marked[thing.raw] = thing.mark
         elif not sees(thing.box):
             continue
         elif thing.kind == pdfium.FPDF_PAGEOBJ_IMAGE:
-            width, height = ctypes.c_uint(), ctypes.c_uint()
-            pdfium.FPDFImageObj_GetImagePixelSize(thing.raw, width, height)
+            width, height = c_uint(), c_uint()
+            pdfium.FPDFImageObj_GetImagePixelSize(as_object(thing.raw), width, height)
             images[width.value, height.value] += 1
             size = f"{width.value} x {height.value}"
-            marks.add(thing.mark, Shape("figure", size))
+            marks.shown[thing.mark].append(Shape("figure", size))
         else:
-            marks.add(thing.mark, "")
-    text: list[str] = []
-    marked: dict[int, list[str]] = {}
-    raw = words.raw
-    for i in range(words.count_chars()):
-        unit = chr(pdfium.FPDFText_GetUnicode(raw, i))
-        owner = pdfium.FPDFText_GetTextObject(raw, i)
+            marks.shown[thing.mark].append("")
+    raw, chars = address(page.words.raw), range(page.words.count_chars())
+    units = [chr(unicode_at(raw, i)) for i in chars]
+    seen = [always or units[i].isspace() or sees(page.words.get_charbox(i)) for i in chars]
+    text: dict[int, list[str]] = defaultdict(list)
+    for i in chars if by_mark else ():
         # Text inside of drawings is not at the top level, and has no mark of the page.
-        mark = mark_of.get(ctypes.addressof(owner.contents), -1) if owner else -1
-        if always or unit.isspace() or sees(words.get_charbox(i)):
-            text.append(unit)
-            marked.setdefault(mark, []).append(unit)
+        mark = marked.get(text_object_at(raw, i), -1)
+        if seen[i]:
+            text[mark].append(units[i])
         else:
             marks.cut.add(mark)
-    for mark, units in marked.items():
-        marks.add(mark, joined(units))
-    return joined(text)
+    for mark, part in text.items():
+        marks.shown[mark].append(joined(part))
+    return joined([*compress(units, seen)])
 
 
-def objects(page: pypdfium2.PdfPage) -> Iterator[_Object]:
+def as_object(raw: int) -> ctypes._Pointer:
+    """The thing at an address, as the functions of pypdfium2 take it."""
+    return ctypes.cast(raw, pdfium.FPDF_PAGEOBJECT)
+
+
+def things(page: pypdfium2.PdfPage) -> Iterator[Thing]:
     """What is painted on a page, in the order of painting."""
-    sides = [ctypes.c_float() for _ in range(4)]
+    holder, sides = address(page.raw), (c_float * 4)()
+    places = [ctypes.addressof(sides) + i * ctypes.sizeof(c_float) for i in range(4)]
     for i in range(pdfium.FPDFPage_CountObjects(page)):
-        raw = pdfium.FPDFPage_GetObject(page, i)
-        pdfium.FPDFPageObj_GetBounds(raw, *sides)
-        yield _Object(
-            raw,
-            pdfium.FPDFPageObj_GetType(raw),
-            pdfium.FPDFPageObj_GetMarkedContentID(raw),
-            tuple(side.value for side in sides),
-        )
+        raw = object_at(holder, i)
+        bounds_of(raw, *places)
+        yield Thing(raw, kind_of(raw), mark_of(raw), tuple(sides))
 
 
-def sight(
-    page: pypdfium2.PdfPage, words: pypdfium2.PdfTextPage, things: list[_Object]
-) -> tuple[Callable[[Box], bool], bool]:
+def sight(page: Page) -> tuple[Callable[[Box], bool], bool]:
     """What tells whether a box (left, bottom, right, top) can be seen; whether all text can.
 
     Only where something may lie over text, or cut it off, the page is painted to see whether
     there is ink in the box.
     """
-    paper = page.get_bbox()
-    if not hides(things) or page.get_rotation() or max(page.get_size()) > LARGEST:
-        rects = [words.get_rect(i) for i in range(words.count_rects())] or [paper]
-        low, high = np.min(rects, axis=0)[:2], np.max(rects, axis=0)[2:]
+    pdf, paper = page.pdf, page.pdf.get_bbox()
+    if not hides(page.things) or pdf.get_rotation() or max(pdf.get_size()) > LARGEST:
+        rects = page.rects if len(page.rects) else np.array([paper])
+        low, high = rects.min(0)[:2], rects.max(0)[2:]
         return lambda box: inside(box, paper), inside((*low, *high), paper)
-    bitmap = page.render(scale=SCALE, grayscale=True).to_numpy().astype(np.int16)
+    bitmap = pdf.render(scale=SCALE, grayscale=True).to_numpy().astype(np.int16)
     gray = bitmap.reshape(bitmap.shape[:2])
     edges = np.abs(np.diff(gray, axis=1))[1:] + np.abs(np.diff(gray, axis=0))[:, 1:] > CONTRAST
 
@@ -207,13 +243,13 @@ def inside(box: Box, paper: Box) -> bool:
     )
 
 
-def hides(things: list[_Object]) -> bool:
+def hides(things: list[Thing]) -> bool:
     """Whether text is clipped, or something is painted over the middle of it."""
     texts, covers = [], []
     for order, thing in enumerate(things):
         if thing.kind == pdfium.FPDF_PAGEOBJ_TEXT:
-            clip = pdfium.FPDFPageObj_GetClipPath(thing.raw)
-            if clip and pdfium.FPDFClipPath_CountPaths(clip) > 0:
+            clip = clip_of(thing.raw)
+            if clip and clip_paths(clip) > 0:
                 return True
             left, bottom, right, top = thing.box
             texts.append((order, (left + right) / 2, (bottom + top) / 2))
@@ -227,10 +263,10 @@ def hides(things: list[_Object]) -> bool:
     return bool(over.any())
 
 
-def filled(path: _Object) -> bool:
+def filled(path: Thing) -> bool:
     """Whether a path is filled, not only drawn along."""
-    mode, stroke = ctypes.c_int(), ctypes.c_int()
-    pdfium.FPDFPath_GetDrawMode(path.raw, mode, stroke)
+    mode, stroke = c_int(), c_int()
+    pdfium.FPDFPath_GetDrawMode(as_object(path.raw), mode, stroke)
     return mode.value != pdfium.FPDF_FILLMODE_NONE
 
 
@@ -245,6 +281,12 @@ def joined(units: list[str]) -> str:
 #: Between the contents of a structure tree: a line ends, or words cannot be seen.
 _END, _CUT = Shape("figure", "end of a line"), Shape("figure", "words that are cut")
 
+kind_into = quick(pdfium.FPDF_StructElement_GetType, c_ulong, c_void_p, c_void_p, c_ulong)
+children_of = quick(pdfium.FPDF_StructElement_CountChildren, c_int, c_void_p)
+child_at = quick(pdfium.FPDF_StructElement_GetChildAtIndex, c_void_p, c_void_p, c_int)
+child_mark = quick(pdfium.FPDF_StructElement_GetChildMarkedContentID, c_int, c_void_p, c_int)
+attributes_of = quick(pdfium.FPDF_StructElement_GetAttributeCount, c_int, c_void_p)
+
 
 def tagged_lines(page: pypdfium2.PdfPage, marks: _Marks) -> list[Line]:
     """The tagged lines of a page; none where it has no tags or broken ones."""
@@ -254,7 +296,7 @@ def tagged_lines(page: pypdfium2.PdfPage, marks: _Marks) -> list[Line]:
         return []
     for i in range(pdfium.FPDF_StructTree_CountChildren(tree)):
         if element := pdfium.FPDF_StructTree_GetChildAtIndex(tree, i):
-            for content in element_content(element, marks):
+            for content in element_content(address(element), marks):
                 if content is _END:
                     lines.append([])
                 elif content is not _CUT:
@@ -263,18 +305,17 @@ def tagged_lines(page: pypdfium2.PdfPage, marks: _Marks) -> list[Line]:
     return [tuple(filter(None, line)) for line in lines if any(line)]
 
 
-def element_content(element: ctypes._Pointer, marks: _Marks) -> Iterator[str | Shape]:
+def element_content(element: int, marks: _Marks) -> Iterator[str | Shape]:
     """What is visible of an element of the tree; a formula or figure is one shape."""
-    kind = string(pdfium.FPDF_StructElement_GetType, element, LONGEST_NAME)
+    kind = string(kind_into, element, LONGEST_NAME)
     if kind == "Lbl":
         return
     content = inner_content(element, marks)
     if kind == "Formula":
         parts = [*content]
-        size = pdfium.FPDF_StructElement_GetAltText(element, None, 0)
-        source = Shape(
-            "formula", string(pdfium.FPDF_StructElement_GetAltText, element, size // 2)
-        )
+        text_into = pdfium.FPDF_StructElement_GetAltText
+        size = text_into(as_element(element), None, 0)
+        source = Shape("formula", string(text_into, as_element(element), size // 2))
         content = [source] if parts and _CUT not in parts else []
     elif kind == "Figure":
         parts = [part for part in content if part is not _CUT]
@@ -288,24 +329,29 @@ def element_content(element: ctypes._Pointer, marks: _Marks) -> Iterator[str | S
         yield _END
 
 
-def inner_content(element: ctypes._Pointer, marks: _Marks) -> Iterator[str | Shape]:
+def as_element(raw: int) -> ctypes._Pointer:
+    """The element at an address, as the functions of pypdfium2 take it."""
+    return ctypes.cast(raw, pdfium.FPDF_STRUCTELEMENT)
+
+
+def inner_content(element: int, marks: _Marks) -> Iterator[str | Shape]:
     """What is visible of an element's children: other elements, or marks of the page."""
-    for i in range(pdfium.FPDF_StructElement_CountChildren(element)):
-        if child := pdfium.FPDF_StructElement_GetChildAtIndex(element, i):
+    for i in range(children_of(element)):
+        if child := child_at(element, i):
             yield from element_content(child, marks)
             continue
-        mark = pdfium.FPDF_StructElement_GetChildMarkedContentID(element, i)
+        mark = child_mark(element, i)
         if mark in marks.cut:
             yield _CUT
         if mark >= 0:
             yield from marks.shown.get(mark, ())
 
 
-def is_block(element: ctypes._Pointer) -> bool:
+def is_block(element: int) -> bool:
     """Whether an element that is inline by its kind is placed as a block."""
-    buffer, size = ctypes.create_string_buffer(2 * LONGEST_NAME), ctypes.c_ulong()
-    for i in range(pdfium.FPDF_StructElement_GetAttributeCount(element)):
-        attributes = pdfium.FPDF_StructElement_GetAttributeAtIndex(element, i)
+    for i in range(attributes_of(element)):
+        buffer, size = ctypes.create_string_buffer(2 * LONGEST_NAME), c_ulong()
+        attributes = pdfium.FPDF_StructElement_GetAttributeAtIndex(as_element(element), i)
         value = pdfium.FPDF_StructElement_Attr_GetValue(attributes, b"Placement")
         read = pdfium.FPDF_StructElement_Attr_GetStringValue
         if value and read(value, buffer, len(buffer), size):
@@ -313,7 +359,7 @@ def is_block(element: ctypes._Pointer) -> bool:
     return False
 
 
-def string(read: Callable, element: ctypes._Pointer, length: int) -> str:
+def string(read: Callable, element: int | ctypes._Pointer, length: int) -> str:
     """A text of at most so many characters that pdfium writes with a null at its end."""
     buffer = ctypes.create_string_buffer(2 * length)
     size = read(element, buffer, len(buffer))
