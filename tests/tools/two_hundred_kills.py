@@ -40,8 +40,8 @@ OTHERS = {"HW1_18.pdf": b"of another pair", "notes/HW1_18.txt": b"kept by hand"}
 STAGES = {
     "start": "",
     "data": "Data",
-    "kernel's start": "VGG16 weights ",
-    "notebook": "Notebook\n",
+    "kernel's start": "Notebook\n",
+    "notebook": "The first cells",
     "weights, PDF": "All cells have run",
     "publishing": "PDF rendered ",
     "end": "Written to ",
