@@ -11,7 +11,6 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,23 +58,6 @@ def hub_folder() -> Path:
     return Path(home).expanduser().absolute() / "hub"
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a file may be had: `origin` is "data", "mirror" or "upstream"."""
-
-    origin: str
-    address: str | Path
-
-    def __str__(self) -> str:
-        return f"{self.origin} {self.address}"
-
-    @property
-    def brief(self) -> str:
-        if self.origin == "upstream":
-            return urlsplit(str(self.address)).hostname or ""
-        return self.origin
-
-
 def target_of(file: File) -> Path:
     """Where a file, or the folder an archive unpacks to, belongs."""
     if not file.folder:
@@ -89,15 +71,16 @@ def content_of(file: File) -> Path:
     return target_of(file) / "dataset" if file.is_archive else target_of(file)
 
 
-def _places(file: File) -> Iterator[_Place]:
-    yield from (_Place("data", path) for path in _candidates(data_folder(), file))
+def _places(file: File) -> Iterator[tuple[str, Path | str]]:
+    """Where a file may be had: "data", "mirror" or "upstream", with the path or address."""
+    yield from (("data", path) for path in _candidates(data_folder(), file))
     mirror = os.environ.get("HW1_MIRROR", "")
     if "://" in mirror:
-        yield _Place("mirror", f"{mirror.rstrip('/')}/{file.name}")
+        yield "mirror", f"{mirror.rstrip('/')}/{file.name}"
     elif mirror:
         folder = Path(mirror).expanduser().absolute()
-        yield from (_Place("mirror", path) for path in _candidates(folder, file))
-    yield from (_Place("upstream", url) for url in file.urls)
+        yield from (("mirror", path) for path in _candidates(folder, file))
+    yield from (("upstream", url) for url in file.urls)
 
 
 def _candidates(folder: Path, file: File) -> list[Path]:
@@ -115,21 +98,21 @@ def fetch(resource: Resource, file: File) -> str:
         if target.exists():
             if not (why := ledger().problem(content_of(file), file.checksum)):
                 return "data"
-            tried.append((_Place("data", target), why))
-        for place in _places(file):
+            tried.append(("data", target, why))
+        for origin, address in _places(file):
             try:
-                if isinstance(place.address, Path):
-                    _install(_existing(place.address, file), file)
+                if isinstance(address, Path):
+                    _install(_existing(address, file), file)
                 else:
-                    _download(place.address, file)
+                    _download(address, file)
             except DownloadError as error:
-                tried.append((place, str(error)))
+                tried.append((origin, address, str(error)))
                 if isinstance(error, WrongContentError):
-                    logger.warning("%s: %s", place, error)
+                    logger.warning("%s %s: %s", origin, address, error)
                 continue
             _partial(file).unlink(missing_ok=True)
             ledger().remember_verified(content_of(file), file.checksum)
-            return place.origin
+            return origin
     raise _missing(resource, tried)
 
 
@@ -241,12 +224,15 @@ def _set_aside(target: Path) -> None:
     logger.warning("%s was not what it should be; it is now %s", target, aside.name)
 
 
-def _missing(resource: Resource, tried: list[tuple[_Place, str]]) -> ResourceError:
+def _missing(resource: Resource, tried: list[tuple[str, Path | str, str]]) -> ResourceError:
     names = ", ".join(file.name for file in resource.files)
-    brief = "; ".join(f"{place.brief}: {why}" for place, why in tried)
+    brief = "; ".join(
+        f"{urlsplit(str(address)).hostname if origin == 'upstream' else origin}: {why}"
+        for origin, address, why in tried
+    )
     return ResourceError(
         resource.title,
-        [f"{place}: {why}" for place, why in tried],
+        [f"{origin} {address}: {why}" for origin, address, why in tried],
         f"connect to the internet and run again; or put {names} into {data_folder()} by hand "
         "(see data/README.md); or set HW1_MIRROR to a folder or address that holds them",
         f"{brief}. To get it: connect to the internet and run again, or see data/README.md",
