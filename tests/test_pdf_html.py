@@ -7,23 +7,19 @@ from hw1lib.submission.pdf.document import (
     Anchor,
     Caption,
     CodeBlock,
-    Details,
     Figure,
     Formula,
     Group,
     Heading,
-    Indented,
     LineBreak,
     Link,
     ListBlock,
     Look,
     Note,
     Paragraph,
-    Quote,
     Rule,
     Styled,
     Table,
-    Together,
     css_color,
     text_of,
 )
@@ -56,8 +52,8 @@ def styled(*spans, **look):
     return Styled(spans, Look(**look))
 
 
-def group(*blocks, align="", **look):
-    return Group(blocks, Look(**look), align)
+def group(*blocks, align="", frame="", **look):
+    return Group(blocks, Look(**look), align, frame)
 
 
 STYLED = {
@@ -127,16 +123,16 @@ def test_what_no_browser_shows_is_left_out(blocks, hidden):
     [
         ("<h3>A b</h3>", Heading(("A b",), 3, "a-b")),
         ("<hr>", Rule()),
-        ("<blockquote>a</blockquote>", Quote((para("a"),))),
+        ("<blockquote>a</blockquote>", group(para("a"), frame="quote")),
         ("<ul><li>a</li>b</ul>", ListBlock(((para("a"),), (para("b"),)))),
         ("<ul><li>a<li>b</ul>", ListBlock(((para("a"),), (para("b"),)))),
         ("<menu><li>a</menu>", ListBlock(((para("a"),),))),
         ("<ol><li>a</ol>", ListBlock(((para("a"),),), 1)),
         ("<ol start='7'><li>a</ol>", ListBlock(((para("a"),),), 7)),
         ("<ol start='x'><li>a</ol>", ListBlock(((para("a"),),), 1)),
-        ("<dd>a</dd>", Indented((para("a"),))),
-        ("<details>a</details>", Details((para("a"),))),
-        ("<figure>a</figure>", Together((para("a"),))),
+        ("<dd>a</dd>", group(para("a"), frame="indented")),
+        ("<details>a</details>", group(para("a"), frame="details")),
+        ("<figure>a</figure>", group(para("a"), frame="together")),
         ("<figcaption>a</figcaption>", Caption(("a",))),
         ("<p align='right'>a</p>", group(para("a"), align="right")),
         ("<p>שלום</p>", Paragraph(("שלום",), right_to_left=True)),

@@ -1,6 +1,7 @@
 """A notebook as a document: what of each cell is shown, and what stands for the rest."""
 
 import ast
+import contextlib
 import datetime
 import functools
 import itertools
@@ -187,16 +188,11 @@ class _Reader:
             f"it is printed as plain text: it cannot be typeset ({shortened(reason, 200)}).",
             "Make it simpler, or split it.",
         )
-        glyphs = self.context.glyphs
-        texts = [_Text(join(cell.get("source", "")))]
-        for part in outputs(cell):
-            plain = join(part.get("data", {}).get("text/plain", ""))
-            texts.append(part if isinstance(part, _Text) else _Text(plain))
         blocks: list[Block] = [Note("This cell is printed as plain text.")]
-        for text in texts:
-            lines, _ = cut(on_screen(text.text), self.max_lines)
-            if any(line.strip() for line in lines):
-                blocks.append(TerminalText(terminal_lines("\n".join(lines), glyphs)))
+        for part in (_Text(join(cell.get("source", ""))), *outputs(cell)):
+            if not isinstance(part, _Text):
+                part = _Text(join(part.get("data", {}).get("text/plain", "")))
+            blocks += self.text(part)
         return blocks
 
     def markdown(self, text: str, attachments: dict) -> list[Block]:
@@ -220,11 +216,11 @@ class _Reader:
 
     def text(self, part: _Text) -> list[Block]:
         """Text of at most `max_lines` lines; in place of its middle a note says so."""
-        lines = on_screen(part.text)
-        while lines and not lines[-1].strip():
-            lines.pop()
+        lines = on_screen(part.text.rstrip())
+        if not any(lines):
+            return []
         head, tail = cut(lines, self.max_lines)
-        blocks = self.lines(head, part) if head else []
+        blocks = self.lines(head, part)
         if tail:
             what = "lines" if max(map(len, lines)) <= LONGEST_LINE else "characters"
             whole, kept = (
@@ -311,24 +307,23 @@ class _Reader:
 
 
 def outputs(cell: NotebookNode) -> "Iterator[_Text | NotebookNode]":
-    """Outputs of a code cell; consecutive pieces of a stream are joined to one text."""
-    marks = tags(cell)
-    dropped = {name for name in ("stdout", "stderr") if f"remove-{name}" in marks}
-    streams = []
-    for output in cell.get("outputs") or []:
-        if output.get("output_type") == "stream":
-            name = output.get("name", "stdout")
-            if name not in dropped:
-                streams.append((name == "stderr", join(output.get("text", ""))))
+    """Outputs of a code cell; pieces of a stream that follow each other are one text."""
+
+    def stream(output: NotebookNode) -> str:
+        is_stream = output.get("output_type") == "stream"
+        return output.get("name", "stdout") if is_stream else ""
+
+    shown = [o for o in cell.get("outputs") or [] if f"remove-{stream(o)}" not in tags(cell)]
+    for name, group in itertools.groupby(shown, stream):
+        if name:
+            yield _Text("".join(join(o.get("text", "")) for o in group), name == "stderr")
             continue
-        yield from joined(streams)
-        streams = []
-        if output.get("output_type") == "error":
-            trace = "\n".join(output.get("traceback") or [])
-            yield _Text(trace or f"{output.get('ename')}: {output.get('evalue')}", error=True)
-        else:
-            yield output
-    yield from joined(streams)
+        for output in group:
+            if output.get("output_type") == "error":
+                trace = "\n".join(output.get("traceback") or [])
+                yield _Text(trace or f"{output.get('ename')}: {output.get('evalue')}", True)
+            else:
+                yield output
 
 
 def held(blocks: list[Block]) -> list[Block]:
@@ -342,12 +337,6 @@ def held(blocks: list[Block]) -> list[Block]:
         if not isinstance(block, TerminalText):
             break
     return blocks
-
-
-def joined(streams: list[tuple[bool, str]]) -> Iterator[_Text]:
-    """Neighbours of one stream as one text."""
-    for error, pieces in itertools.groupby(streams, lambda piece: piece[0]):
-        yield _Text("".join(text for _, text in pieces), error)
 
 
 def cut(lines: list[str], most: int) -> tuple[list[str], list[str]]:
@@ -442,21 +431,13 @@ def student_ids(nb: NotebookNode) -> list[str]:
     """The IDs assigned in the code cell tagged `ids`; [] where there is none."""
     for cell in nb.cells:
         if cell.cell_type == "code" and "ids" in tags(cell):
-            for node in ast.walk(parsed(join(cell.source))):
-                if isinstance(node, ast.Assign) and isinstance(
-                    node.value, ast.List | ast.Tuple
-                ):
-                    values = [e.value for e in node.value.elts if isinstance(e, ast.Constant)]
-                    return [str(value) for value in values]
+            with contextlib.suppress(SyntaxError, ValueError):  # it is not plain Python
+                nodes = ast.walk(ast.parse(join(cell.source)))
+                values = (node.value for node in nodes if isinstance(node, ast.Assign))
+                for value in values:
+                    if isinstance(value, ast.List | ast.Tuple):
+                        return [str(e.value) for e in value.elts if isinstance(e, ast.Constant)]
     return []
-
-
-def parsed(source: str) -> ast.AST:
-    """The syntax tree of a cell; an empty one when it is not plain Python."""
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError):
-        return ast.Module([], [])
 
 
 def join(text: str | list[str]) -> str:

@@ -191,41 +191,18 @@ class ListBlock:
 
 
 @dataclass(frozen=True)
-class Quote:
-    """A quotation."""
-
-    blocks: "tuple[Block, ...]"
-    right_to_left: bool = False
-
-
-@dataclass(frozen=True)
-class Details:
-    """What a reader can fold on a screen; on paper it is unfolded."""
-
-    blocks: "tuple[Block, ...]"
-
-
-@dataclass(frozen=True)
-class Indented:
-    """Blocks further to the right, as the definition of a term."""
-
-    blocks: "tuple[Block, ...]"
-
-
-@dataclass(frozen=True)
-class Together:
-    """Blocks that stay on one page, as a figure and its caption."""
-
-    blocks: "tuple[Block, ...]"
-
-
-@dataclass(frozen=True)
 class Group:
-    """Blocks with a look of their own."""
+    """Blocks with a look or a frame of their own.
+
+    The frame of a `quote` and of `details`, which a reader can fold on a screen, is a line at
+    their side; what is `together` stays on one page, as a figure and its caption.
+    """
 
     blocks: "tuple[Block, ...]"
-    look: Look
+    look: Look = Look()
     align: Literal["", "left", "right", "center"] = ""
+    frame: Literal["", "quote", "details", "indented", "together"] = ""
+    right_to_left: bool = False
 
 
 @dataclass(frozen=True)
@@ -306,10 +283,6 @@ Block: TypeAlias = (
     Heading
     | Paragraph
     | ListBlock
-    | Quote
-    | Details
-    | Indented
-    | Together
     | Group
     | Rule
     | Caption

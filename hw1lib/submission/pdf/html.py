@@ -16,25 +16,21 @@ from hw1lib.submission.pdf.document import (
     Block,
     Caption,
     CodeBlock,
-    Details,
     Figure,
     Formula,
     Group,
     Heading,
-    Indented,
     LineBreak,
     Link,
     ListBlock,
     Look,
     Note,
     Paragraph,
-    Quote,
     Rule,
     Span,
     Styled,
     Table,
     TableCell,
-    Together,
     UnsetFormula,
     css_color,
     text_of,
@@ -80,6 +76,10 @@ USEFUL_CSS = re.compile(
 #: At-rules, which hold for other media or are no rules.
 AT_RULE = re.compile(r"@[^{};]*(?:;|\{(?:[^{}]*\{[^{}]*\})*[^{}]*\})")
 CSS_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+#: How the blocks in a tag are set apart.
+FRAMES = {
+    "blockquote": "quote", "details": "details", "dd": "indented", "figure": "together",
+}  # fmt: skip
 SVG_NAMESPACE = 'xmlns="http://www.w3.org/2000/svg"'
 #: A string in Typst math.
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -194,9 +194,11 @@ class _Converter:
         self.depth -= 1
         if not blocks:
             return []
-        if style:
-            align = style.pop("align", "")
-            blocks = [Group(tuple(blocks), Look(**style), align)]
+        if style or tag.tag in FRAMES:
+            align, frame, inner = style.pop("align", ""), FRAMES.get(tag.tag, ""), tuple(blocks)
+            blocks = [
+                Group(inner, Look(**style), align, frame, bool(frame) and right_to_left(inner))
+            ]
         return [*self.anchors(tag), *blocks]
 
     def anchors(self, tag: LexborNode) -> list[Anchor]:
@@ -225,10 +227,6 @@ class _Converter:
     def block_hr(self, _: LexborNode) -> list[Block]:
         return [Rule()]
 
-    def block_blockquote(self, tag: LexborNode) -> list[Block]:
-        blocks = tuple(self.flow(children(tag)))
-        return [Quote(blocks, right_to_left(blocks))] if blocks else []
-
     def block_ul(self, tag: LexborNode, start: int | None = None) -> list[Block]:
         """A list; anything between its items is kept as an item of its own."""
         inner = children(tag)
@@ -242,15 +240,6 @@ class _Converter:
     def block_ol(self, tag: LexborNode) -> list[Block]:
         start = attribute(tag, "start")
         return self.block_ul(tag, int(start) if re.fullmatch(r"\d{1,9}", start) else 1)
-
-    def block_dd(self, tag: LexborNode) -> list[Block]:
-        return [Indented(tuple(self.flow(children(tag))))]
-
-    def block_details(self, tag: LexborNode) -> list[Block]:
-        return [Details(tuple(self.flow(children(tag))))]
-
-    def block_figure(self, tag: LexborNode) -> list[Block]:
-        return [Together(tuple(self.flow(children(tag))))]
 
     def block_figcaption(self, tag: LexborNode) -> list[Block]:
         return [Caption(trimmed(self.inlines(tag)))]
