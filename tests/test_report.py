@@ -188,7 +188,17 @@ def test_parameters_fill_the_lines_of_a_shown_head():
     ).replace("( self", "(self")
 
 
-@pytest.mark.parametrize("shown", [sigmoid, FullyConnectedNetwork, Batches, fit, GroceryNet])
+def hyphenated(number):
+    """Words that a line must not end within."""
+    return "{}: {}".format(
+        number,
+        "a-text-with-hyphens-is-another-text-as-soon-as-a-line-ends-at-one-of-them",
+    )
+
+
+@pytest.mark.parametrize(
+    "shown", [sigmoid, FullyConnectedNetwork, Batches, fit, GroceryNet, hyphenated]
+)
 def test_shown_source_is_the_librarys_less_all_but_the_first_line_of_docstrings(shown):
     full = inspect.getsource(shown)
     brief = report.show_source(shown).data.removeprefix("```python\n").removesuffix("\n```")
