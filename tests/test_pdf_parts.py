@@ -22,7 +22,6 @@ from hw1lib.submission.pdf.document import (
     Styled,
     TableCell,
     TerminalText,
-    Token,
     text_of,
     walk,
 )
@@ -308,15 +307,17 @@ def test_other_languages_have_their_lexer_or_none():
     assert styled.lexer("") is None
 
 
-def test_a_token_has_the_style_of_its_nearest_relative():
-    assert styled.kind(Kind.Literal.Number.Integer) == "number"
-    assert styled.kind(Kind.Name.Builtin.Pseudo) == "pseudo"
-    assert styled.kind(Kind.Text) == ""
+def test_code_looks_like_its_nearest_relative():
+    assert styled.look_of_token(Kind.Literal.Number.Integer) == Look("#008800")
+    assert styled.look_of_token(Kind.Name.Builtin.Pseudo) == Look("#0055aa")
+    assert styled.look_of_token(Kind.Comment.Single) == Look("#408080", italic=True)
+    assert styled.look_of_token(Kind.Text) == Look()
 
 
 def test_source_keeps_its_lines_and_is_highlighted():
     found = styled.source_lines("def f():\r\n\treturn 1\n\n", "python", PLAIN)
-    assert found[0][:3] == (Token("def", "keyword"), " ", Token("f", "def"))
+    keyword, name = Look("#008000", bold=True), Look("#0000ff")
+    assert found[0][:3] == (Styled(("def",), keyword), " ", Styled(("f",), name))
     assert text_of(found[1]) == "    return 1"
     assert len(found) == 2
     assert styled.source_lines("a\nb", "no such language", PLAIN) == (("a",), ("b",))
@@ -333,8 +334,9 @@ def test_only_words_longer_than_the_longest_may_break():
     word = "a" * styled.LONGEST_WORD
     assert styled.breakable(f"{word} {word}") == f"{word} {word}"
     assert styled.breakable(f"{word}a b") == "\u200b".join(word + "a") + " b"
-    (line,) = styled.to_lines([("", word + "a"), ("keyword", "if"), ("", " ")], PLAIN)
-    assert line[1:] == (Token("\u200bi\u200bf", "keyword"), " ")
+    red = Look("#ff0000")
+    (line,) = styled.to_lines([(Look(), word + "a"), (red, "if"), (Look(), " ")], PLAIN)
+    assert line[1:] == (Styled(("\u200bi\u200bf",), red), " ")
 
 
 @pytest.mark.parametrize(
@@ -602,7 +604,7 @@ def test_a_bundled_font_is_there_and_its_characters_are_known(name):
     assert ord("a") in glyphs.characters(glyphs.font_folder() / name)
 
 
-def test_of_a_family_of_fonts_the_regular_and_the_bold_file_are_taken(tmp_path):
+def test_of_a_family_of_fonts_the_regular_and_the_bold_file_are_taken():
     names = [
         "Ab-Black",
         "Ab-Bold",
@@ -612,11 +614,7 @@ def test_of_a_family_of_fonts_the_regular_and_the_bold_file_are_taken(tmp_path):
         "Cd",
         "Cd Bold",
     ]
-    (tmp_path / "deep").mkdir()
-    for name in names:
-        (tmp_path / "deep" / f"{name}.ttf").touch()
-    (tmp_path / "readme.txt").touch()
-    families = glyphs.by_family(glyphs.font_files([str(tmp_path), "/no/such/folder"]))
+    families = glyphs.by_family(Path(f"{name}.ttf") for name in names)
     taken = [[Path(file).stem for file in family] for family in families]
     assert taken == [["Zz Sans Light"], ["Ab-Regular", "Ab-Bold"], ["Cd", "Cd Bold"]]
 
@@ -630,7 +628,8 @@ def own_font(tmp_path, monkeypatch):
             table.cmap[ord("漢")] = table.cmap[ord("a")]
     (tmp_path / "fonts").mkdir()
     source.save(tmp_path / "fonts" / "Own.ttf")
-    monkeypatch.setattr(glyphs, "FOLDERS", [str(tmp_path / "fonts")])
+    found = [str(tmp_path / "fonts" / "Own.ttf")]
+    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: found)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     glyphs.system_fonts.cache_clear()
     yield tmp_path / "fonts" / "Own.ttf"

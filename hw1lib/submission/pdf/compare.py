@@ -33,10 +33,8 @@ from hw1lib.submission.pdf.document import (
     Note,
     Table,
     TerminalText,
-    Token,
     UnsetFormula,
     inside,
-    text_of,
 )
 from hw1lib.submission.pdf.reader import Line, Reading, read_pdf
 from hw1lib.submission.pdf.tex import shows_nothing
@@ -242,8 +240,8 @@ def pieces_of(node: Node, cell: str, kind: str, inline: bool = False) -> Iterato
     """What a block or span shows; `inline` when it stands in a line with others."""
     if not inline:
         yield _END
-    if isinstance(node, str | Token):
-        yield _Piece(cell, kind, text_of(node))
+    if isinstance(node, str):
+        yield _Piece(cell, kind, node)
     elif isinstance(node, Note):
         yield _Piece(cell, "a note", node.text, needed=False)
     elif isinstance(node, UnsetFormula):

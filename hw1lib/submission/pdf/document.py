@@ -78,14 +78,6 @@ class Styled:
 
 
 @dataclass(frozen=True)
-class Token:
-    """A piece of highlighted code; `style` is a name that the template knows."""
-
-    text: str
-    style: str
-
-
-@dataclass(frozen=True)
 class Link:
     """Spans that lead to a web address or to an `Anchor` of this document."""
 
@@ -155,7 +147,7 @@ class Note:
 
 
 Span: TypeAlias = (
-    str | Styled | Token | Link | Anchor | LineBreak | Formula | UnsetFormula | Figure | Note
+    str | Styled | Link | Anchor | LineBreak | Formula | UnsetFormula | Figure | Note
 )
 Line: TypeAlias = tuple[Span, ...]
 
@@ -360,7 +352,7 @@ def text_of(node: Node | tuple) -> str:
         return "\n"
     if isinstance(node, Formula):
         return node.tex
-    if isinstance(node, Token | Note | UnsetFormula):
+    if isinstance(node, Note | UnsetFormula):
         return node.text
     if isinstance(node, Figure):
         return node.caption

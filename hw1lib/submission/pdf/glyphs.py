@@ -17,16 +17,6 @@ import typst
 #: Fonts by dependency: Typst brings Libertinus, New Computer Modern and DejaVu Sans Mono,
 #: matplotlib brings DejaVu and STIX for further scripts and symbols.
 COVERAGE = ("DejaVuSans.ttf", "DejaVuSansMono.ttf", "STIXGeneral.ttf")
-#: Where Linux and macOS keep their fonts.
-FOLDERS = (
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "~/.fonts",
-    "~/.local/share/fonts",
-    "/System/Library/Fonts",
-    "/Library/Fonts",
-    "~/Library/Fonts",
-)
 #: What the name of a font's file says beside that of its family.
 STYLE = re.compile(
     "regular|bold|italic|oblique|roman|medium|thin|light|black|heavy|condensed|semi|demi|extra"
@@ -72,7 +62,9 @@ def system_fonts() -> dict[int, tuple[str, ...]]:
     Only asked for when needed. To read hundreds of fonts takes seconds, so that a file
     remembers what was found in them.
     """
-    files = font_files(FOLDERS)
+    from matplotlib.font_manager import findSystemFonts
+
+    files = sorted(map(Path, findSystemFonts()))
     stats = [(str(file), file.stat().st_mtime) for file in files]
     key = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
     memory = cache_folder() / f"fonts-{key[:24]}.json"
@@ -90,14 +82,6 @@ def system_fonts() -> dict[int, tuple[str, ...]]:
             temporary.write_text(json.dumps(families), "utf-8")
             temporary.replace(memory)
     return {point: tuple(members) for members, points in families for point in points}
-
-
-def font_files(folders: Iterable[str]) -> list[Path]:
-    """The font files in and below some folders."""
-    walks = (os.walk(Path(folder).expanduser()) for folder in folders)
-    files = (Path(root, name) for walk in walks for root, _, names in walk for name in names)
-    suffixes = (".ttf", ".otf", ".ttc", ".otc")
-    return sorted(file for file in files if file.suffix.lower() in suffixes and file.is_file())
 
 
 def by_family(files: Iterable[Path]) -> list[list[str]]:

@@ -2,38 +2,44 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from html import unescape
 
 from ipython_pygments_lexers import IPythonLexer
 from nbconvert.filters import ansi2html, strip_ansi
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
+from pygments.style import Style
 from pygments.token import Token as Kind
 from pygments.token import _TokenType
 from pygments.util import ClassNotFound
 
-from hw1lib.submission.pdf.document import Line, Look, Span, Styled, Token, css_color
+from hw1lib.submission.pdf.document import Line, Look, Span, Styled, css_color
 from hw1lib.submission.pdf.glyphs import Glyphs
 
-KINDS = {
-    Kind.Keyword: "keyword",
-    Kind.Operator.Word: "keyword",
-    Kind.Operator: "operator",
-    Kind.Literal.Number: "number",
-    Kind.Literal.String: "string",
-    Kind.Comment: "comment",
-    Kind.Comment.Preproc: "meta",
-    Kind.Name.Builtin: "builtin",
-    Kind.Name.Builtin.Pseudo: "pseudo",
-    Kind.Name.Function: "def",
-    Kind.Name.Class: "def",
-    Kind.Name.Decorator: "meta",
-    Kind.Name.Namespace: "name",
-    Kind.Name.Tag: "keyword",
-    Kind.Name.Attribute: "number",
-    Kind.Punctuation: "punctuation",
-    Kind.Error: "name",
-}
+
+class CodeStyle(Style):
+    """The colours of code in JupyterLab's light theme (`--jp-mirror-editor-*`)."""
+
+    styles = {  # noqa: RUF012 - Pygments reads it so
+        Kind.Keyword: "bold #008000",
+        Kind.Operator: "bold #7800c2",
+        Kind.Operator.Word: "#008000",
+        Kind.Literal.Number: "#008800",
+        Kind.Literal.String: "#ba2121",
+        Kind.Comment: "italic #408080",
+        Kind.Comment.Preproc: "noitalic #aa22ff",
+        Kind.Name.Builtin: "#008000",
+        Kind.Name.Builtin.Pseudo: "#0055aa",
+        Kind.Name.Function: "#0000ff",
+        Kind.Name.Class: "#0000ff",
+        Kind.Name.Decorator: "#aa22ff",
+        Kind.Name.Tag: "bold #008000",
+        Kind.Name.Attribute: "#008800",
+        Kind.Punctuation: "#0055aa",
+    }
+
+
 #: The ANSI colours as JupyterLab shows them, by nbconvert's names of their classes.
 _COLORS = """
 black #3e424d red #e75c58 green #00a250 yellow #ddb62b blue #208ffb magenta #d160c4
@@ -65,23 +71,22 @@ def lexer(language: str) -> Lexer | None:
         return None
 
 
-def kind(token: _TokenType) -> str:
-    """The template's name for a token's style, "" for plain text."""
-    while token is not Kind:
-        if token in KINDS:
-            return KINDS[token]
-        token = token.parent
-    return ""
+@cache
+def look_of_token(kind: _TokenType) -> Look:
+    """How code of this kind looks."""
+    style = CodeStyle.style_for_token(kind)
+    color = f"#{style['color']}" if style["color"] else ""
+    return Look(color, bold=style["bold"], italic=style["italic"])
 
 
 def source_lines(source: str, language: str, glyphs: Glyphs) -> tuple[Line, ...]:
     """Source code, highlighted."""
     source = source.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").expandtabs(4)
     found = lexer(language)
-    tokens = [(kind(t), text) for t, text in found.get_tokens(source)] if found else []
+    tokens = [*found.get_tokens(source)] if found else []
     if "".join(text for _, text in tokens) != source:
-        tokens = [("", source)]
-    return to_lines(tokens, glyphs)
+        tokens = [(Kind.Text, source)]
+    return to_lines([(look_of_token(kind), text) for kind, text in tokens], glyphs)
 
 
 def terminal_lines(text: str, glyphs: Glyphs) -> tuple[Line, ...]:
@@ -89,33 +94,30 @@ def terminal_lines(text: str, glyphs: Glyphs) -> tuple[Line, ...]:
     return to_lines(ansi_pieces(text.expandtabs(8)), glyphs)
 
 
-def to_lines(pieces: Iterable[tuple[str | Look, str]], glyphs: Glyphs) -> tuple[Line, ...]:
-    """Cut pieces of text, each with its style, into lines."""
-    lines: list[list[tuple[str | Look, str]]] = [[]]
-    for style, text in pieces:
+def to_lines(pieces: Iterable[tuple[Look, str]], glyphs: Glyphs) -> tuple[Line, ...]:
+    """Cut pieces of text, each with its look, into lines."""
+    lines: list[list[tuple[Look, str]]] = [[]]
+    for look, text in pieces:
         for index, part in enumerate(text.split("\n")):
             if index:
                 lines.append([])
             for start in range(0, len(part), LONGEST_LINE):
                 if start:
                     lines.append([])
-                lines[-1].append((style, part[start : start + LONGEST_LINE]))
+                lines[-1].append((look, part[start : start + LONGEST_LINE]))
     return tuple(to_line(line, glyphs) for line in lines)
 
 
-def to_line(pieces: list[tuple[str | Look, str]], glyphs: Glyphs) -> Line:
+def to_line(pieces: list[tuple[Look, str]], glyphs: Glyphs) -> Line:
     """A line with what no font has as code points, and with places to break long words."""
     text = "".join(piece for _, piece in pieces)
     long_word = re.search(rf"\S{{{LONGEST_WORD + 1},}}", text)
     line: list[Span] = []
-    for style, piece in pieces:
+    for look, piece in pieces:
         shown = glyphs.shown(piece)
         if long_word and not shown.isspace():
             shown = "\u200b" + breakable(shown, 0)
-        if isinstance(style, Look):
-            line.append(Styled((shown,), style) if style != Look() else shown)
-        else:
-            line.append(Token(shown, style) if style else shown)
+        line.append(Styled((shown,), look) if look != Look() else shown)
     return tuple(line)
 
 
