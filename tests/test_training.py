@@ -193,6 +193,12 @@ def test_final_figures_are_those_of_the_last_epoch():
     assert history.final("val").accuracy == 0.7
 
 
+def test_histories_of_the_same_training_are_equal_whenever_it_was_made():
+    records = [record(1, 0.5)]
+    assert History("run", records, "kept from 14:02") == History("run", records, "trained now")
+    assert History("run", records) != History("run", [record(1, 0.9)])
+
+
 def test_frame_of_a_history_has_a_row_a_record_and_split():
     records = [
         EpochRecord(e, 2.0, 0.1, {"train": Metrics(e, 0.5, 8), "test": Metrics(-e, 0.25, 4)})
