@@ -120,6 +120,30 @@ def test_new_object_goes_on_where_a_run_ended_at_any_step(tmp_path, whole, step,
     assert 0 <= lost <= EVERY * STEPS, "more than one interval of evaluation was lost"
 
 
+class Seen:
+    """A callback that takes part in the training: it notes the epochs that it saw."""
+
+    def __init__(self):
+        self.epochs = []
+
+    def __call__(self, record):
+        self.epochs.append(record.epoch)
+
+    def state_dict(self):
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state):
+        self.epochs = state["epochs"]
+
+
+def test_what_a_callback_made_of_the_last_record_is_kept_with_it(tmp_path):
+    with pytest.raises(TrainingInterruptedError):
+        train(Drawn(EVERY * STEPS + 1), tmp_path, on_record=[Seen()])
+    seen = Seen()
+    train(Drawn(), tmp_path, on_record=[seen])
+    assert seen.epochs == [2, 4]
+
+
 def test_run_stopped_many_times_ends_like_one_that_was_not(tmp_path, whole):
     for step in (2, 5, 6, 4, 6):
         with pytest.raises(TrainingInterruptedError):
