@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the three files to hand in, and whatever that needs first: ./export.sh --help
 set -euo pipefail
+export HW1_COMMAND=$0 # what --help calls it
 . "$(dirname "${BASH_SOURCE[0]}")/hw1lib/setup.sh"
 
 for argument in "$@"; do

@@ -56,12 +56,12 @@ def sample(fine, tmp_path):
 
 
 @pytest.fixture
-def found(mnist, tmp_path_factory):
+def found(mnist):
     """found(sample, kind): what the steps find of a kind, as text with its level."""
 
     def inspect(sample: Sample, kind: str) -> list[str]:
         (submission,) = collect.collect([sample.folder])
-        steps = inspection.inspect(submission, mnist, tmp_path_factory.mktemp("scratch"))
+        steps = inspection.inspect(submission, mnist)
         findings = [finding for _, found, _ in steps for finding in found or ()]
         assert not [finding for finding in findings if finding.kind == BROKEN]
         return [f"{f.level}: {f}" for f in findings if f.kind == kind]
@@ -77,11 +77,9 @@ def cell(notebook, source):
 # What is fine. --------------------------------------------------------------------------------
 
 
-def test_a_submission_that_is_fine_has_no_findings_and_its_figures(
-    fine, mnist, accuracy, tmp_path
-):
+def test_a_submission_that_is_fine_has_no_findings_and_its_figures(fine, mnist, accuracy):
     (submission,) = collect.collect([fine.folder])
-    steps = list(inspection.inspect(submission, mnist, tmp_path))
+    steps = list(inspection.inspect(submission, mnist))
     assert [str(finding) for _, found, _ in steps for finding in found or ()] == []
     assert steps[-1][2] == {
         "mnist_test_accuracy": accuracy,
@@ -91,10 +89,10 @@ def test_a_submission_that_is_fine_has_no_findings_and_its_figures(
     }
 
 
-def test_the_check_changes_nothing(fine, mnist, tmp_path):
+def test_the_check_changes_nothing(fine, mnist):
     before = {path: (path.read_bytes(), path.stat().st_mtime) for path in fine.folder.iterdir()}
     (submission,) = collect.collect([fine.folder])
-    list(inspection.inspect(submission, mnist, tmp_path))
+    list(inspection.inspect(submission, mnist))
     after = {path: (path.read_bytes(), path.stat().st_mtime) for path in fine.folder.iterdir()}
     assert after == before
 
@@ -524,7 +522,6 @@ def test_weights_that_are_not_as_asked_are_an_error(sample, found, change, why):
     findings = found(sample, "weights")
     assert why in findings[0]
     assert all(text.startswith("error: ") and f"{NAME}.pkl" in text for text in findings)
-    assert "scratch" not in findings[0]
 
 
 def test_weights_that_do_not_reach_the_stated_accuracy_are_an_error(sample, found, accuracy):
@@ -536,7 +533,7 @@ def test_weights_that_do_not_reach_the_stated_accuracy_are_an_error(sample, foun
 def test_weights_too_large_to_compute_with_are_an_error(sample, found):
     sample.save(samples.weights() | {"W2": torch.full((128, 10), 3e38)})
     (finding,) = found(sample, "weights")
-    assert finding.startswith(f"error: {NAME}.pkl: on MNIST the loss over")
+    assert finding.startswith(f"error: {NAME}.pkl: the loss over")
 
 
 def test_without_mnist_the_accuracy_is_not_checked_and_that_is_said(sample, found, monkeypatch):
@@ -759,6 +756,25 @@ def test_wrong_arguments_end_with_status_2_and_a_sentence(
         status = error.code
     assert status == 2
     assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [None, "../HW1/export.sh"])
+def test_help_names_the_command_as_it_was_called(name, monkeypatch, capsys):
+    monkeypatch.delenv("HW1_COMMAND", raising=False)
+    if name:
+        monkeypatch.setenv("HW1_COMMAND", name)
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    shown, called = capsys.readouterr().out, name or "python -m hw1lib.submission"
+    assert shown.startswith(f"usage: {called} check [-h]")
+    assert f"\n  {called} check submission/\n" in shown
+
+
+def test_a_spreadsheet_that_cannot_be_written_costs_no_finding(fine, real_mnist, capsys):
+    assert main(["check", "--csv", "/no/such/folder/x.csv", str(fine.folder)]) == 2
+    shown = capsys.readouterr()
+    assert "fine to hand in" in shown.out
+    assert shown.err.endswith("/x.csv cannot be written: No such file or directory\n")
 
 
 def test_help_of_the_command_tells_the_exit_status_without_loading_torch():

@@ -60,20 +60,17 @@ def survives(tmp_path_factory):
     """survives(kind, content, *others): what the check finds; it has to end well."""
 
     def check(kind: str, content: bytes, *others: Path) -> list[Finding]:
-        folder, scratch = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("scratch")
+        folder = tmp_path_factory.mktemp("files")
         path = Sample(folder).folder / f"{samples.NAME}.{kind}"
         path.write_bytes(content)
         for other in others:
             shutil.copy(other, folder)
         (submission,) = collect([folder])
-        found = [
-            f for _, some, _ in inspect(submission, Mnist(None), scratch) for f in some or ()
-        ]
+        found = [f for _, some, _ in inspect(submission, Mnist(None)) for f in some or ()]
         assert [str(finding) for finding in found if finding.kind == BROKEN] == []
         assert sorted(folder.iterdir()) == sorted([path, *(folder / o.name for o in others)])
         assert path.read_bytes() == content
         shutil.rmtree(folder)
-        shutil.rmtree(scratch)
         return found
 
     return check

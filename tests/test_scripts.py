@@ -490,7 +490,10 @@ def test_no_file_of_the_current_folder_stands_in_for_a_module(machine, tmp_path)
 
 @pytest.mark.parametrize(
     ("arguments", "shown"),
-    [(["--strict", "--help"], "Make the three files"), (["check", "-h"], "Check submissions")],
+    [
+        (["--strict", "--help"], "Make the three files"),
+        (["check", "-h"], "export.sh check"),
+    ],
 )
 def test_help_installs_nothing_and_needs_no_package(machine, tmp_path, arguments, shown):
     machine.env["PYTHON"] = sys.executable

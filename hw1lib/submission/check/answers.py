@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TypeAlias
 
 from nbformat import NotebookNode
 
@@ -48,7 +49,10 @@ class Section:
     pictures: int = 0
 
 
-def sections(notebook: NotebookNode) -> list[tuple[str, Section]]:
+Sections: TypeAlias = list[tuple[str, Section]]
+
+
+def sections(notebook: NotebookNode) -> Sections:
     """The sections under the headings of questions, in the order in which they stand.
 
     What is above the first of them is a section too, named "".
@@ -125,9 +129,8 @@ def _add_output(section: Section, output: NotebookNode, cell: str) -> None:
 # Findings. ------------------------------------------------------------------------------------
 
 
-def answered(notebook: NotebookNode) -> Iterator[Finding]:
+def answered(found: Sections) -> Iterator[Finding]:
     """Every question has its heading, in order, and below it what is asked for."""
-    found = sections(notebook)
     names = [name for name in dict(found) if name in QUESTIONS]
     if names != [name for name in QUESTIONS if name in names]:
         what = "the questions are not in the assignment's order"
@@ -216,9 +219,9 @@ def _words(drawing: Drawing) -> str:
     return " ".join(drawing.texts).lower()
 
 
-def q2_uses_tensors_alone(notebook: NotebookNode) -> Iterator[Finding]:
+def q2_uses_tensors_alone(found: Sections) -> Iterator[Finding]:
     """No forbidden API in the cells of question 2, nor in the source that they show."""
-    reader, found = Reader(), sections(notebook)
+    reader = Reader()
     last = max((n for n, (name, _) in enumerate(found) if name.startswith(_Q2)), default=-1)
     for name, section in found[: last + 1]:
         for where, source in section.code:

@@ -19,7 +19,7 @@ _DEEPEST = 8  # folders below the one that is named
 
 
 class RefusedError(ValueError):
-    """A file that is not read; the message names it and says why."""
+    """A file that is not read; the message says why."""
 
 
 class NothingToCheckError(ValueError):
@@ -150,17 +150,15 @@ def read(path: Path) -> bytes:
     except OSError as error:
         linked = error.errno in (errno.ELOOP, errno.EMLINK)
         why = "is a symbolic link, which is not followed" if linked else error.strerror
-        raise RefusedError(f"{path.name}: {why}") from None
+        raise RefusedError(why) from None
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise RefusedError(f"{path.name} is no ordinary file")
+            raise RefusedError("is no ordinary file")
         if status.st_size > limit:
-            raise RefusedError(
-                f"{path.name} has {status.st_size / 1e6:,.0f} MB, more than the "
-                f"{limit / 1e6:,.0f} MB that such a file may have"
-            )
+            size, most = (f"{number / 1e6:,.0f} MB" for number in (status.st_size, limit))
+            raise RefusedError(f"has {size}, more than the {most} that such a file may have")
         data = file.read(limit)
     if not data:
-        raise RefusedError(f"{path.name} is empty")
+        raise RefusedError("is empty")
     return data

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import textwrap
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from hw1lib.submission.check.findings import LEVELS, Finding, Report, printable
@@ -19,18 +19,22 @@ _VERDICTS = {
     "draft": "a DRAFT, not for handing in",
     "errors": "NOT fine to hand in",
 }
+#: Columns of a spreadsheet, and the metric that each of the last holds.
+_COLUMNS = ("submission", "id1", "id2", "verdict", "errors", "warnings")
+_METRICS = {
+    "mnist_stated": "mnist_test_accuracy",
+    "mnist_measured": "mnist_test_accuracy_measured",
+    "cnn_stated": "cnn_test_accuracy",
+    "cnn_parameters": "cnn_parameters",
+}
 
 
 def headline(report: Report) -> str:
     """The verdict in one line."""
-    counts = [
-        f"{len(found)} {level}{'s' * (len(found) > 1)}"
-        for level in LEVELS
-        if (found := report.of(level))
-    ]
-    found = f" ({', '.join(counts)})" if counts else ""
-    said = _VERDICTS[report.verdict]
-    return f"{printable(report.name)}: {said}{found}; checked in {report.seconds:.1f} s"
+    counted = ((len(report.of(level)), level) for level in LEVELS)
+    counts = ", ".join(f"{n} {level}{'s' * (n > 1)}" for n, level in counted if n)
+    said = _VERDICTS[report.verdict] + (f" ({counts})" if counts else "")
+    return f"{printable(report.name)}: {said}; checked in {report.seconds:.1f} s"
 
 
 def screen(report: Report, width: int = 80) -> Iterator[str]:
@@ -40,11 +44,9 @@ def screen(report: Report, width: int = 80) -> Iterator[str]:
     if metrics := ", ".join(_metrics(report)):
         yield f"  {metrics}"
     for index, finding in enumerate(groups := grouped(report.findings)):
+        head, indent = f"  {finding.level:9}", " " * 11
         text = textwrap.wrap(
-            str(finding),
-            max(width, 40),
-            initial_indent=f"  {finding.level:9}",
-            subsequent_indent=" " * 11,
+            str(finding), max(width, 40), initial_indent=head, subsequent_indent=indent
         )
         lines -= len(text)
         if lines < 0 and index:
@@ -55,9 +57,9 @@ def screen(report: Report, width: int = 80) -> Iterator[str]:
 
 def grouped(findings: Iterable[Finding]) -> list[Finding]:
     """Findings that differ only in their place as one, which names the places."""
-    places: dict[tuple[str, ...], list[str]] = {}
+    places: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for f in findings:
-        places.setdefault((f.level, f.kind, f.what, f.fix), []).append(f.where)
+        places[f.level, f.kind, f.what, f.fix].append(f.where)
     return [
         Finding(level, kind, what, ", ".join(dict.fromkeys(wheres)), fix)
         for (level, kind, what, fix), wheres in places.items()
@@ -96,75 +98,53 @@ def frequent(reports: Sequence[Report]) -> Iterator[str]:
     Names, cells and numbers are left out of account: "line 3 uses nn" and "line 9 uses nn"
     are the same.
     """
-    counts: Counter[tuple[str, str]] = Counter()
-    example: dict[tuple[str, str], Finding] = {}
-    for report in reports:
-        for key, finding in {_alike(f): f for f in reversed(report.findings)}.items():
-            counts[key] += 1
-            example.setdefault(key, finding)
-    shared = [(key, n) for key, n in counts.most_common(_FREQUENT) if n > 1]
+    alike: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    for number, report in enumerate(reports):
+        for finding in report.findings:
+            same = re.sub(r"\d[\d,.]*|\b\w*_\w*\b", "#", finding.what.split(": ")[-1])
+            alike[finding.level, same].setdefault(number, finding.what)
+    shared = [(len(told), *key, told) for key, told in alike.items() if len(told) > 1]
+    shared.sort(key=lambda each: -each[0])
     if shared:
         yield "Most frequent:"
-    for key, number in shared:
-        what = example[key].what
-        yield f"  {number:4} x {key[0]:8} {_cut(what, 60)}"
-
-
-def _alike(finding: Finding) -> tuple[str, str]:
-    return finding.level, re.sub(r"\d[\d,.]*|\b\w*_\w*\b", "#", finding.what.split(": ")[-1])
+    for count, level, _, told in shared[:_FREQUENT]:
+        yield f"  {count:4} x {level:8} {_cut(next(iter(told.values())), 60)}"
 
 
 def as_csv(reports: Sequence[Report]) -> str:
     """A spreadsheet with a row for each submission; no cell of it is taken for a formula."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(
-        (
-            *("submission", "id1", "id2", "verdict", "errors", "warnings"),
-            *("mnist_stated", "mnist_measured", "cnn_stated", "cnn_parameters", "reason"),
-        )
-    )
+    rows.writerow((*_COLUMNS, *_METRICS, "reason"))
     for report in reports:
-        names = ("mnist_test_accuracy", "mnist_test_accuracy_measured", "cnn_test_accuracy")
-        first, second, *_ = (*report.ids, "", "")
-        cells = (printable(report.name), first, second, report.verdict, *_counts(report))
-        metrics = (report.metrics.get(name, "") for name in (*names, "cnn_parameters"))
+        ids = (*report.ids, "", "")[:2]
+        counts = len(report.of("error")), len(report.of("warning"))
+        metrics = (report.metrics.get(name, "") for name in _METRICS.values())
+        name, *_, reason = _row(report)
+        row = (name, *ids, report.verdict, *counts, *metrics, reason)
         # A spreadsheet runs what begins so.
-        row = (*cells, *metrics, _row(report)[-1])
         rows.writerow(f"'{c}" if str(c).startswith(tuple("=+-@")) else c for c in row)
     return text.getvalue()
 
 
-def _counts(report: Report) -> tuple[int, int]:
-    return len(report.of("error")), len(report.of("warning"))
-
-
 def _row(report: Report) -> tuple[str, ...]:
-    metrics = report.metrics
-    first = next(iter(report.of("error") + report.of("warning")), None)
-    return (
-        printable(report.name),
-        report.verdict,
-        _percent(metrics.get("mnist_test_accuracy")),
-        _percent(metrics.get("cnn_test_accuracy")),
-        "" if first is None else first.what,
-    )
+    reasons = [finding.what for finding in report.of("error") + report.of("warning")]
+    figures = (_percent(report, f"{data}_test_accuracy") for data in ("mnist", "cnn"))
+    return printable(report.name), report.verdict, *figures, *(reasons or [""])[:1]
 
 
 def _metrics(report: Report) -> Iterator[str]:
-    metrics = report.metrics
-    if "mnist_test_accuracy" in metrics:
-        measured = _percent(metrics.get("mnist_test_accuracy_measured")) or "not measured"
-        stated = _percent(metrics["mnist_test_accuracy"])
+    if stated := _percent(report, "mnist_test_accuracy"):
+        measured = _percent(report, "mnist_test_accuracy_measured") or "not measured"
         yield f"MNIST {stated} stated, {measured} with the .pkl"
-    if "cnn_test_accuracy" in metrics:
-        yield f"CNN {_percent(metrics['cnn_test_accuracy'])}"
-    if "cnn_parameters" in metrics:
-        yield f"{metrics['cnn_parameters']:,.0f} parameters"
+    if stated := _percent(report, "cnn_test_accuracy"):
+        yield f"CNN {stated}"
+    if (count := report.metrics.get("cnn_parameters")) is not None:
+        yield f"{count:,.0f} parameters"
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.2%}"
+def _percent(report: Report, name: str) -> str:
+    return f"{report.metrics[name]:.2%}" if name in report.metrics else ""
 
 
 def _cut(text: str, length: int) -> str:

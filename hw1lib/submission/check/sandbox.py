@@ -14,9 +14,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -79,16 +79,22 @@ def check(
     """
     submissions = collect(paths)
     reports: dict[int, Report] = {}
-    with tempfile.TemporaryDirectory(prefix="hw1-check-") as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="hw1-check-") as scratch,
+        ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool,
+    ):
         watch = _Watch(mnist or _real_mnist(), bounds, Path(scratch))
-        with _pool(jobs or os.cpu_count() or 1, watch.stop) as pool:
+        try:
             running = {
-                pool.submit(watch.report, number, submission): number
-                for number, submission in enumerate(submissions)
+                pool.submit(watch.report, *each): each[0] for each in enumerate(submissions)
             }
             for done in as_completed(running):
                 report = reports[running[done]] = done.result()
                 on_report(report)
+        except BaseException:  # an interrupt too: what runs stops soon, the rest never begins
+            watch.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [reports[number] for number in range(len(submissions))]
 
 
@@ -104,19 +110,6 @@ def _real_mnist() -> Mnist:
         return Mnist(None, error.brief)
     finally:
         os.environ["HW1_STANDIN"] = asked
-
-
-@contextmanager
-def _pool(jobs: int, stop: threading.Event) -> Iterator[ThreadPoolExecutor]:
-    """Threads; when the block is left by an error or an interrupt, they stop soon."""
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        yield pool
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @dataclass
@@ -212,7 +205,7 @@ def child(
     _keep_within(bounds)
     tempfile.tempdir = str(scratch)
     torch.set_num_threads(1)
-    for name, found, metrics in inspect(submission, mnist, scratch):
+    for name, found, metrics in inspect(submission, mnist):
         message: dict[str, Any] = {"step": name}
         if found is not None:
             message |= {"findings": [asdict(finding) for finding in found], "metrics": metrics}
@@ -221,14 +214,14 @@ def child(
 
 
 def _keep_within(bounds: Bounds) -> None:
-    _limit("RLIMIT_CPU", bounds.cpu_seconds, grace=10)
-    _limit("RLIMIT_CORE", 0)
-    _limit("RLIMIT_FSIZE", 1_000_000_000)
+    limits = {
+        "RLIMIT_CPU": (bounds.cpu_seconds, bounds.cpu_seconds + 10),
+        "RLIMIT_CORE": (0, 0),
+        "RLIMIT_FSIZE": (1_000_000_000, 1_000_000_000),
+    }
     with suppress(OSError):  # without /proc no one says what the libraries take
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        _limit("RLIMIT_AS", pages * resource.getpagesize() + bounds.memory)
-
-
-def _limit(name: str, value: int, grace: int = 0) -> None:
-    with suppress(AttributeError, ValueError, OSError):  # unknown here, or already lower
-        resource.setrlimit(getattr(resource, name), (value, value + grace))
+        limits["RLIMIT_AS"] = (pages * resource.getpagesize() + bounds.memory,) * 2
+    for name, values in limits.items():
+        with suppress(AttributeError, ValueError, OSError):  # unknown here, or already lower
+            resource.setrlimit(getattr(resource, name), values)
