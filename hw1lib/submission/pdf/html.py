@@ -69,6 +69,14 @@ LOOKS = {
     }.items()
     for tag in tags.split()
 }
+#: Declarations that are words of a look, and attributes that are declarations.
+CSS_LOOKS = (
+    ("font-weight", r"^(bold|bolder|[6-9]00)$", "bold"),
+    ("font-style", r"^(italic|oblique)$", "italic"),
+    ("text-decoration.*", "underline", "underline"),
+    ("text-decoration.*", "line-through", "strike"),
+)
+CSS_OF = {"color": "color", "bgcolor": "background", "align": "text-align"}
 #: What of CSS the page has use for.
 USEFUL_CSS = re.compile(
     r"color|background|font-weight|font-style|text-align|decoration|display", re.I
@@ -194,11 +202,11 @@ class _Converter:
         self.depth -= 1
         if not blocks:
             return []
-        if style or tag.tag in FRAMES:
-            align, frame, inner = style.pop("align", ""), FRAMES.get(tag.tag, ""), tuple(blocks)
-            blocks = [
-                Group(inner, Look(**style), align, frame, bool(frame) and right_to_left(inner))
-            ]
+        align, frame = style.pop("align", ""), FRAMES.get(tag.tag, "")
+        if style or align or frame:
+            inner = tuple(blocks)
+            turned = bool(frame) and right_to_left(inner)
+            blocks = [Group(inner, Look(**style), align, frame, turned)]
         return [*self.anchors(tag), *blocks]
 
     def anchors(self, tag: LexborNode) -> list[Anchor]:
@@ -406,43 +414,36 @@ class _Converter:
     def css(self, tag: LexborNode, block: bool = False) -> dict:
         """Look, alignment and absence that a tag, its own style and its sheet's give it."""
         attributes = tag.attributes
-        style: dict = {LOOKS[tag.tag]: True} if tag.tag in LOOKS else {}
-        text = self.rules.get(tag.mem_id, "") + ";" + str(attributes.get("style") or "")
+        css = [self.rules.get(tag.mem_id, ""), str(attributes.get("style") or "")]
+        css += [f"{name}:{attributes[a]}" for a, name in CSS_OF.items() if attributes.get(a)]
         if "hidden" in attributes:
-            style["hidden"] = True
-        if tag.tag == "font" and attributes.get("color"):
-            text += f";color:{attributes['color']}"
+            css.insert(0, "display:none")
         if tag.tag == "center":
-            style["align"] = "center"
-        if attributes.get("align"):
-            text += f";text-align:{attributes['align']}"
-        for declaration in text.split(";"):
+            css.append("text-align:center")
+        style: dict = {LOOKS[tag.tag]: True} if tag.tag in LOOKS else {}
+        for declaration in ";".join(css).split(";"):
             name, _, value = declaration.partition(":")
             value = value.replace("!important", "").strip().lower()
-            apply_css(style, name.strip().lower(), value)
+            style |= look_of(name.strip().lower(), value)
         if not block:
             style.pop("align", None)
         return style
 
 
-def apply_css(style: dict, name: str, value: str) -> None:
-    """Add one CSS declaration to a style; what paper does not need is left out."""
-    if name == "color" and (found := css_color(value)):
-        style["color"] = found
-    elif name in ("background", "background-color") and (found := css_color(value)):
-        style["background"] = found
-    elif name == "font-weight" and value in ("bold", "bolder", "600", "700", "800", "900"):
-        style["bold"] = True
-    elif name == "font-style" and value in ("italic", "oblique"):
-        style["italic"] = True
-    elif name == "text-align" and value in ("left", "right", "center"):
-        style["align"] = value
-    elif name.startswith("text-decoration") and "underline" in value:
-        style["underline"] = True
-    elif name.startswith("text-decoration") and "line-through" in value:
-        style["strike"] = True
-    elif name == "display" and value:
-        style["hidden"] = value == "none"
+def look_of(name: str, value: str) -> dict:
+    """What one CSS declaration gives to a look; what paper does not need is left out."""
+    if name in ("color", "background", "background-color"):
+        found = css_color(value)
+        return {name.removesuffix("-color"): found} if found else {}
+    if name == "text-align" and value in ("left", "right", "center"):
+        return {"align": value}
+    if name == "display" and value:
+        return {"hidden": value == "none"}
+    return {
+        field: True
+        for names, values, field in CSS_LOOKS
+        if re.fullmatch(names, name) and re.search(values, value)
+    }
 
 
 def sheet_rules(tree: LexborHTMLParser) -> dict[int, str]:
@@ -533,22 +534,15 @@ def trimmed(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def paragraphs(spans: list[Span]) -> list[Block]:
     """Paragraphs of spans, parted where a formula, an image or a note stands by itself."""
-    blocks: list[Block] = []
-    running: list[Span] = []
-
-    def close() -> None:
-        if content := trimmed(running):
-            blocks.append(Paragraph(content, right_to_left(content)))
-        running.clear()
-
     spans = list(lifted(trimmed(spans)))
-    for span in spans:
-        if stands_alone(span) or (isinstance(span, Figure) and len(spans) == 1):
-            close()
-            blocks.append(span)
-        else:
-            running.append(span)
-    close()
+    if len(spans) == 1 and isinstance(spans[0], Figure):
+        return spans
+    blocks: list[Block] = []
+    for alone, group in itertools.groupby(spans, stands_alone):
+        if alone:
+            blocks += group
+        elif content := trimmed(group):
+            blocks.append(Paragraph(content, right_to_left(content)))
     return blocks
 
 
