@@ -6,8 +6,8 @@ import datetime
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -82,8 +82,7 @@ def document_of(
     reader = make()
     cells = reader.cells()
     if labels := reader.notation.labels:  # a reference may stand before its formula
-        reader = make()
-        reader.notation.labels = labels
+        reader = make(Notation(labels=labels))
         cells = reader.cells()
     heading: tuple[Span, ...] = ()
     if not title:
@@ -118,26 +117,25 @@ class _Text:
     prompt: str = ""
 
 
+@dataclass
 class _Reader:
     """Turns the cells of one notebook into blocks, and collects what is to be said of them."""
 
-    def __init__(
-        self,
-        nb: NotebookNode,
-        folder: Path | None,
-        max_lines: int,
-        refused: Mapping[str, str],
-        plain: Mapping[str, str],
-    ):
-        self.nb = nb
-        self.max_lines = max_lines
-        self.plain = plain
-        self.notation = Notation()
-        self.notes: list[ExportNote] = []
-        self.name = ""
-        self.language = (nb.metadata.get("language_info") or {}).get("name") or "python"
-        glyphs, images = Glyphs(), Images(folder)
-        self.context = Context(glyphs, images, self.notation, self.note, refused, max_lines)
+    nb: NotebookNode
+    folder: Path | None
+    max_lines: int
+    refused: Mapping[str, str]
+    plain: Mapping[str, str]
+    notation: Notation = field(default_factory=Notation)
+    notes: list[ExportNote] = field(default_factory=list)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.language = (self.nb.metadata.get("language_info") or {}).get("name") or "python"
+        images = Images(self.folder)
+        self.context = Context(
+            Glyphs(), images, self.notation, self.note, self.refused, self.max_lines
+        )
 
     def note(self, reason: str, advice: str) -> None:
         """Say of the cell at hand what is not as the notebook has it."""
@@ -257,12 +255,9 @@ class _Reader:
         if not blocks or isinstance(blocks[0], TerminalText):
             return blocks
         alt = f"Output of {self.name}"
-        blocks = [
-            replace(block, description=alt)
-            if isinstance(block, Figure) and not block.description
-            else block
-            for block in blocks
-        ]
+        for at, block in enumerate(blocks):
+            if isinstance(block, Figure) and not block.description:
+                blocks[at] = replace(block, description=alt)
         return [Output(tuple(blocks), prompt)]
 
     def rich(self, output: NotebookNode, cell: NotebookNode, prompt: str) -> list[Block]:
@@ -388,18 +383,12 @@ def with_raised_headings(cells: tuple[PrintedCell, ...]) -> tuple[PrintedCell, .
     """Without the title, the highest headings of a notebook are its first level."""
     levels = [b.level for cell in cells for b in cell.blocks if isinstance(b, Heading)]
     above = min(levels, default=1) - 1
-    return tuple(
-        replace(
-            cell,
-            blocks=tuple(
-                replace(block, level=block.level - above)
-                if isinstance(block, Heading)
-                else block
-                for block in cell.blocks
-            ),
-        )
-        for cell in cells
-    )
+
+    def raised(block: Block) -> Block:
+        is_heading = isinstance(block, Heading)
+        return replace(block, level=block.level - above) if is_heading else block
+
+    return with_blocks(cells, raised)
 
 
 def with_leads(cells: tuple[PrintedCell, ...]) -> tuple[PrintedCell, ...]:
@@ -413,7 +402,14 @@ def with_leads(cells: tuple[PrintedCell, ...]) -> tuple[PrintedCell, ...]:
             return replace(block, sticky=colon or isinstance(after, Formula))
         return block
 
-    return tuple(replace(cell, blocks=tuple(map(lead, cell.blocks))) for cell in cells)
+    return with_blocks(cells, lead)
+
+
+def with_blocks(
+    cells: tuple[PrintedCell, ...], change: Callable[[Block], Block]
+) -> tuple[PrintedCell, ...]:
+    """The cells with each block changed."""
+    return tuple(replace(cell, blocks=tuple(map(change, cell.blocks))) for cell in cells)
 
 
 def tags(cell: NotebookNode) -> set[str]:
