@@ -255,6 +255,7 @@ a\implies x  =>  a thick⟹thick x
 \nobreak\mathstrut\strut\protect x  =>  x
 \newcommand{\R}{\mathbb R}\R  =>  bb(R)
 \newcommand{\f}[2][1]{#1+#2}\f{a}+\f[b]{c}  =>  1\+a\+b\+c
+\newcommand{\f}[2][1]{#1x#2}\f[]{c}  =>  x c
 \def\g#1{#1^2}\g{a}  =>  attach(a, t: 2)
 \renewcommand*{\h}{h}\h  =>  h
 \providecommand{\k}{k}\k  =>  k

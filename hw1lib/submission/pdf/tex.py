@@ -202,9 +202,11 @@ class _Parser:
     def expand(self, name: str) -> None:
         """Put the body of a macro in front of what is still to read."""
         macro = self.notation.macros[name]
-        option = None if macro.default is None else self.raw_option() or macro.default
-        first = [] if option is None else [option]
-        arguments = first + [self.raw_group() for _ in range(macro.arity - len(first))]
+        arguments: list[list[str]] = []
+        if macro.default is not None:
+            option = self.raw_option()
+            arguments.append(macro.default if option is None else option)
+        arguments += [self.raw_group() for _ in range(macro.arity - len(arguments))]
         places = {f"#{number}": argument for number, argument in enumerate(arguments, 1)}
         body = [part for token in macro.body for part in places.get(token, [token])]
         self.tokens += body[::-1]
