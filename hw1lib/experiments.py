@@ -107,8 +107,8 @@ def milestones(points: pd.DataFrame, share: float, distances: Iterable[float]) -
         distances: values of learning rate times steps.
 
     Returns:
-        Indexed by run: steps to the share (nan where it is not reached), the accuracy at each
-        of the distances (nan beyond the run's end), the highest loss.
+        Indexed by run: steps_to_ the share (nan where it is not reached), accuracy_at_ each of
+        the distances (nan beyond the run's end), highest_loss.
     """
     reached = points[points["accuracy"] >= share].groupby("run")["step"].min()
     runs = points.groupby("run", sort=False)
@@ -116,7 +116,7 @@ def milestones(points: pd.DataFrame, share: float, distances: Iterable[float]) -
     for distance in distances:
         wanted = (distance / points["lr"]).round().clip(lower=1)
         there = points[points["step"] == wanted].set_index("run")["accuracy"]
-        found[f"accuracy at rate x steps = {distance:,.0f}"] = there
+        found[f"accuracy_at_{distance:,.0f}"] = there
     return found.assign(highest_loss=runs["loss"].max()).rename_axis("run")
 
 
@@ -288,14 +288,14 @@ def gains(histories: Iterable[History]) -> pd.DataFrame:
     """What each step of a ladder reached and gained.
 
     Args:
-        histories: as `ladder` returns them, of the splits "train" and "validation".
+        histories: as `ladder` returns them, of the splits "train" and "val".
 
     Returns:
-        Indexed by added, the step's name: train_accuracy, validation_accuracy, gap (their
+        Indexed by added, the step's name: train_accuracy, val_accuracy, gap (their
         difference), gain (of validation accuracy over the step before; nan for the first).
     """
     frames = [history.frame() for history in histories]
-    found = ends(pd.concat(frames, ignore_index=True), split="validation")
-    found["gain"] = found["validation_accuracy"].diff()
-    columns = ["train_accuracy", "validation_accuracy", "gap", "gain"]
+    found = ends(pd.concat(frames, ignore_index=True), split="val")
+    found["gain"] = found["val_accuracy"].diff()
+    columns = ["train_accuracy", "val_accuracy", "gap", "gain"]
     return found[columns].rename_axis("added")

@@ -31,7 +31,12 @@ def use_house_style() -> None:
 
 
 def curves(
-    runs: pd.DataFrame, splits: Sequence[str], *, title: str, kept: int | None = None
+    runs: pd.DataFrame,
+    splits: Sequence[str],
+    *,
+    title: str,
+    kept: int | None = None,
+    rates: pd.DataFrame | None = None,
 ) -> Figure:
     """Loss and accuracy against epochs: a colour and a marker a run, a line style a split.
 
@@ -43,6 +48,7 @@ def curves(
         splits: two at most; the second is drawn solid, the first dashed.
         title: of the figure.
         kept: an epoch to be marked by a vertical line.
+        rates: epoch, optimizer, lr, size (of the photos, pixels), for a panel of their own.
     """
     shown = runs[runs["split"].isin(splits)]
     alone = shown["run"].nunique() == 1
@@ -51,18 +57,36 @@ def curves(
         order=shown["split"].map(list(splits).index),
         seen=pd.factorize(shown["run"])[0],
     ).sort_values(["seen", "order", "epoch"], kind="stable")
-    figure, axes = _panels(1, 2, title, height=_tall(shown))
+    figure, axes = _panels(1, 2 if rates is None else 3, title, height=_tall(shown))
     labels = {"loss": "loss (nats)", "accuracy": "accuracy"}
-    for axis, (quantity, label) in zip(axes, labels.items(), strict=True):
+    for axis, (quantity, label) in zip(axes, labels.items(), strict=False):
         if kept is not None:
             line = {"color": "0.4", "linewidth": 1, "linestyle": ":"}
             axis.axvline(kept, label=f"kept: epoch {kept}", **line)
         _lines(axis, shown, x="epoch", y=quantity, legend=axis is axes[1])
         axis.set(xlabel="epoch", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _log_scale(axes[0])
+    if rates is not None:
+        _schedule(axes[2], rates)
     return figure
+
+
+def _schedule(axis: Axes, rates: pd.DataFrame) -> None:
+    """Learning rates against epochs, each named at its peak, below the photos' sizes."""
+    for (name, rate), dashes in zip(rates.groupby("optimizer"), cycle(("--", "-"))):
+        axis.plot(rate["epoch"], rate["lr"], dashes)
+        peak = rate.loc[rate["lr"].idxmax()]
+        axis.annotate(name, (peak["epoch"], peak["lr"]), (4, 2), textcoords="offset points")
+    top = rates["lr"].max()
+    for number, (size, part) in enumerate(rates.groupby("size")):
+        axis.axvline(part["epoch"].min(), color="0.6", linewidth=1, linestyle=":")
+        place = part["epoch"].min(), (1.45 + 0.25 * (number % 2)) * top  # two rows of labels
+        label = {"textcoords": "offset points", "fontsize": SMALL, "color": "0.3"}
+        axis.annotate(f"{size} px", place, (2, 0), **label)
+    axis.set(xlabel="epoch", ylabel="learning rate", ylim=(0, 1.95 * top))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def descents(points: pd.DataFrame, *, title: str) -> Figure:
@@ -79,41 +103,55 @@ def descents(points: pd.DataFrame, *, title: str) -> Figure:
     _lines(axes[0], points, x="step", y="accuracy", legend=False)
     _lines(axes[1], points, x="way", y="loss", legend=True)
     axes[0].set(xscale="log", xlabel="steps", ylabel="test accuracy")
-    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes[1].set(xscale="log", xlabel="learning rate x steps", ylabel="test loss (nats)")
     _log_scale(axes[1])
     return figure
 
 
-def activations(
-    pairs: Sequence[tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]],
+def saturation(
+    inputs: Mapping[str, Tensor],
+    derivative: Callable[[Tensor], Tensor],
+    runs: pd.DataFrame,
     *,
     title: str,
 ) -> Figure:
-    """Activations that work element by element, with their derivatives, on [-6, 6]."""
-    x = torch.linspace(-6, 6, 241)
-    figure, axes = _panels(1, len(pairs), title, height=1.75)
-    for axis, (function, derivative) in zip(axes, pairs, strict=True):
-        for values, style, name in (
-            (function(x), "-", f"{function.__name__}(x)"),
-            (derivative(function(x)), "--", "its derivative"),
-        ):
-            (line,) = axis.plot(x, values, style)
-            axis.annotate(
-                name,
-                (6, values[-1].item()),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                color=line.get_color(),
-            )
-        axis.set(xlabel="x", xlim=(-6, 6), xticks=range(-6, 7, 3))
+    """Where hidden units work on their activation, and how accuracy fares.
+
+    Args:
+        inputs: name -> inputs of hidden units, any shape; one histogram each.
+        derivative: of the activation, at an input.
+        runs: run, split, epoch, accuracy, as `History.frame` returns them; the split "test" is
+            drawn, each run in the colour and under the name of the histogram in its place.
+        title: of the figure.
+    """
+    figure, axes = _panels(1, 2, title, height=2.0, width_ratios=(1.35, 1))
+    x, edges = torch.linspace(-30, 30, 601), torch.linspace(-30, 30, 121)
+    slope = derivative(x) / derivative(x).max()
+    axes[0].plot(x, slope, "--", color="0.2", linewidth=1.2, label="derivative")
+    tests = runs[runs["split"] == "test"].groupby("run", sort=False)
+    looks = zip(inputs.items(), tests, cycle(("///", "")), strict=False)
+    for number, ((name, z), (_, run), hatch) in enumerate(looks):
+        share = torch.histogram(z.flatten().float().cpu(), edges)[0]
+        style = {"color": f"C{number}", "alpha": 0.6, "hatch": hatch, "fill": True}
+        axes[0].stairs(share / share.max(), edges, label=name, **style)
+        (line,) = axes[1].plot(
+            run["epoch"], run["accuracy"], f"{MARKERS[number]}-", markersize=4
+        )
+        middle = run.iloc[len(run) // 2][["epoch", "accuracy"]]
+        place = {"xytext": (0, -6), "textcoords": "offset points", "ha": "center", "va": "top"}
+        axes[1].annotate(name, middle, color=line.get_color(), **place)
+    axes[0].legend(loc="upper left", title=None)
+    axes[0].set(xlabel="input of a hidden unit", ylabel="share of maximum", xlim=(-30, 30))
+    axes[1].set(xlabel="epoch", ylabel="test accuracy")
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes[1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     return figure
 
 
 def jacobians(panels: Mapping[str, Tensor], *, title: str) -> Figure:
     """Jacobians (N, N) as heat maps on one scale, with their values written in."""
-    figure, axes = _panels(1, len(panels), title, height=2.6)
+    figure, axes = _panels(1, len(panels), title, height=1.85)
     limit = max(J.abs().max().item() for J in panels.values())
     for axis, (name, J) in zip(axes, panels.items(), strict=True):
         _written(axis, J, limit)
@@ -144,7 +182,8 @@ def photo_grid(
     rows = -(-len(photos) // columns)
     tallest = max(photo.shape[-2] / photo.shape[-1] for photo in photos)
     size = min(WIDTH / columns, size, 1.42 * size / tallest)
-    figure, axes = _panels(rows, columns, title, height=rows * (size * tallest + 0.2) + 0.3)
+    named = 0.2 if any(captions) else 0.05
+    figure, axes = _panels(rows, columns, title, height=rows * (size * tallest + named) + 0.3)
     for axis in axes:
         axis.set_axis_off()
     for axis, photo, caption in zip(axes, photos, captions, strict=False):
@@ -189,7 +228,7 @@ def reliability(confidence: Tensor, accuracy: Tensor, count: Tensor, *, title: s
         count: predictions a bin, (bins,).
         title: of the figure.
     """
-    figure, axes = _panels(1, 2, title, height=1.95)
+    figure, axes = _panels(1, 2, title, height=1.6)
     axes[0].plot([0, 1], [0, 1], ":", color="0.4")
     axes[0].annotate("as sure as right", (0.3, 0.3), (0.5, 0.2), fontsize=SMALL, color="0.3")
     axes[0].plot(confidence, accuracy, "o-")
@@ -210,7 +249,7 @@ def standings(models: pd.DataFrame, *, title: str) -> Figure:
             "here" or "this run"), the least accurate first.
         title: of the figure.
     """
-    figure, (axis,) = _panels(1, 1, title, height=0.19 * len(models) + 0.75)
+    figure, (axis,) = _panels(1, 1, title, height=0.175 * len(models) + 0.65)
     looks = {"published": ("o", "none"), "here": ("s", "C0"), "this run": ("D", "C1")}
     rows = pd.Series(range(len(models)), index=models.index)
     here = models["by"] == "here"
@@ -234,32 +273,14 @@ def standings(models: pd.DataFrame, *, title: str) -> Figure:
     return figure
 
 
-def schedule(rates: pd.DataFrame, *, title: str) -> Figure:
-    """Learning rates against epochs, each named at its peak, above the photos' sizes.
-
-    Args:
-        rates: epoch, optimizer, lr, size (pixels), at some epochs.
-        title: of the figure.
-    """
-    figure, (axis,) = _panels(1, 1, title, height=1.6)
-    for (name, rate), dashes in zip(rates.groupby("optimizer"), cycle(("--", "-"))):
-        axis.plot(rate["epoch"], rate["lr"], dashes, marker=".")
-        peak = rate.loc[rate["lr"].idxmax()]
-        axis.annotate(name, (peak["epoch"], peak["lr"]), (4, 3), textcoords="offset points")
-    for size, part in rates.groupby("size"):
-        axis.axvline(part["epoch"].min(), color="0.6", linewidth=1, linestyle=":")
-        label = {"textcoords": "offset points", "fontsize": SMALL, "color": "0.3"}
-        place = part["epoch"].min(), 1.3 * rates["lr"].max()
-        axis.annotate(f"{size} pixels", place, (3, 0), **label)
-    axis.set(xlabel="epoch", ylabel="learning rate", ylim=(0, 1.55 * rates["lr"].max()))
-    return figure
-
-
 def variants(runs: pd.DataFrame, *, title: str) -> Figure:
     """A row a variant, a mark a run; a line where the runs of the first variant are on average.
 
+    The mean accuracy of each variant stands at the right of its row.
+
     Args:
-        runs: variant, split, loss; a panel for each split, variants in order of appearance.
+        runs: variant, split, loss, accuracy; a panel for each split, variants in order of
+            appearance.
         title: of the figure.
     """
     names = list(runs["variant"].unique())
@@ -272,29 +293,47 @@ def variants(runs: pd.DataFrame, *, title: str) -> Figure:
         first = shown.loc[shown["variant"] == names[0], "loss"].mean()
         axis.axvline(first, color="C1", linewidth=1, zorder=0)
         axis.set(xlabel=f"loss, {split}", ylabel="")
+        axis.margins(x=0.08)
+        place = {"xycoords": axis.get_yaxis_transform(), "ha": "right", "va": "center"}
+        for row, share in enumerate(shown.groupby("variant")["accuracy"].mean()[names]):
+            axis.annotate(f"{share:.0%}", (1.12, row), fontsize=SMALL, **place)
     return figure
 
 
-def prediction(
-    photo: Tensor, probabilities: pd.Series, *, title: str, stand_in: bool = False
+def predictions(
+    photos: Sequence[Tensor],
+    answers: Sequence[pd.Series],
+    captions: Sequence[str],
+    *,
+    title: str,
+    height: float = 1.45,
+    stand_in: bool = False,
 ) -> Figure:
-    """A photo (3, H, W) beside the probabilities of its most probable classes.
+    """Photos, each beside the probabilities of its most probable classes, in one row.
 
     Args:
-        photo: in [0, 1].
-        probabilities: class -> probability, the most probable first.
+        photos: (3, H, W), in [0, 1] or uint8.
+        answers: class -> probability, the most probable first; one a photo.
+        captions: above each of the probabilities.
         title: of the figure.
+        height: of the figure, inches.
         stand_in: draw the bars grey and hatched, so that they do not look like answers.
     """
-    figure, axes = _panels(1, 2, title, height=1.55, width_ratios=(1, 2))
-    _show(axes[0], photo)
-    axes[0].set_axis_off()
+    wide = 2.0 if len(photos) == 1 else 0.9
+    ratios = (1, wide) * len(photos)
+    figure, axes = _panels(1, 2 * len(photos), title, height=height, width_ratios=ratios)
     look = {"color": "0.85", "hatch": "///", "edgecolor": "0.5"} if stand_in else {}
-    bars = axes[1].barh(probabilities.index, probabilities, **look)
-    axes[1].bar_label(bars, fmt="{:.1%}", padding=2)
-    axes[1].set(xlabel="probability", xlim=(0, 1.25 * probabilities.max()), xticks=[])
-    axes[1].invert_yaxis()
-    axes[1].grid(visible=False)
+    rows = zip(axes[::2], axes[1::2], photos, answers, captions, strict=True)
+    for left, right, photo, answer, caption in rows:
+        _show(left, photo)
+        left.set_axis_off()
+        bars = right.barh(answer.index, answer, **look)
+        right.bar_label(bars, fmt="{:.1%}", padding=2, fontsize=SMALL)
+        right.set(xlabel="probability", xlim=(0, 1.45 * answer.max()), xticks=[])
+        right.set_title(caption, fontsize=SMALL)
+        right.tick_params("y", labelsize=SMALL)
+        right.invert_yaxis()
+        right.grid(visible=False)
     return figure
 
 
@@ -311,7 +350,7 @@ def filters(weights: Tensor, *, title: str) -> Figure:
     """
     totals = torch.cat([weights, weights.sum(1, keepdim=True)], 1)
     limit = totals.abs().max().item()
-    figure, axes = _panels(len(weights), 5, title, height=0.85 * len(weights) + 0.55)
+    figure, axes = _panels(len(weights), 5, title, height=0.68 * len(weights) + 0.5)
     for row, w in enumerate(weights):
         picture, *channels = axes[5 * row : 5 * row + 5]
         _show(picture, (w - w.min()) / (w.max() - w.min()))
@@ -387,7 +426,7 @@ def _lines(axis: Axes, frame: pd.DataFrame, *, x: str, y: str, legend: bool) -> 
 
 def _tall(frame: pd.DataFrame) -> float:
     """Height in inches that holds the curves, and the legend that names them."""
-    return max(2.4, 0.8 + 0.2 * frame["curve"].nunique())
+    return max(2.0, 0.8 + 0.2 * frame["curve"].nunique())
 
 
 def _log_scale(axis: Axes) -> None:

@@ -5,7 +5,7 @@ import fnmatch
 import inspect
 import platform
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import version
 from textwrap import dedent, fill
@@ -20,20 +20,27 @@ from hw1lib.datasets.resources import Source
 RED = "#e03030"
 
 
-def show_source(*objects: object) -> Markdown:
+def show_source(*objects: object, without: Collection[str] = ()) -> Markdown:
     """The source of classes, functions and methods, as it runs, in one highlighted block.
 
     Of a docstring the first line is shown: a page of shapes and errors stays in the library.
     Parameters and plain arguments that the library has on a line each fill the lines here.
+
+    Args:
+        objects: what to show, in this order.
+        without: names of methods to leave out of classes; a comment takes the place of each.
     """
-    code = "\n\n".join(_briefly(dedent(inspect.getsource(o)).rstrip()) for o in objects)
+    sources = (dedent(inspect.getsource(o)).rstrip() for o in objects)
+    code = "\n\n".join(_briefly(source, without) for source in sources)
     return Markdown(f"```python\n{code}\n```")
 
 
-def _briefly(source: str) -> str:
+def _briefly(source: str, without: Collection[str]) -> str:
     """The same code, each docstring cut to its first line and statements set in few lines."""
     lines: list[str | None] = [*source.split("\n")]
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef):
+            _leave_out(lines, [f for f in node.body if getattr(f, "name", "") in without])
         if isinstance(node, ast.FunctionDef):
             _fill(lines, node.lineno - 1, node.body[0].lineno - 1)
         elif isinstance(node, ast.Assign | ast.Expr | ast.Return):
@@ -44,10 +51,23 @@ def _briefly(source: str) -> str:
             _fill(lines, node.lineno - 1, node.end_lineno)
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
             first, last = node.body[0].lineno - 1, node.body[0].end_lineno
-            if last - first > 1:
+            if last - first > 1 and lines[first] is not None:
                 lines[first] += '"""'
                 lines[first + 1 : last] = [None] * (last - first - 1)
     return "\n".join(line for line in lines if line is not None)
+
+
+def _leave_out(lines: list[str | None], methods: Sequence[ast.FunctionDef]) -> None:
+    """Put a comment that names the methods in place of the first, nothing for the others."""
+    for method in methods:
+        start, end = method.lineno - 1, method.end_lineno
+        lines[start - (method is not methods[0]) : end] = [None] * (
+            end - start + (method is not methods[0])
+        )
+    if methods:
+        names = ", ".join(method.name for method in methods)
+        indent = " " * methods[0].col_offset
+        lines[methods[0].lineno - 1] = f"{indent}# Not shown: {names}"
 
 
 def _fill(lines: list[str | None], start: int, end: int, at_most: int = 9) -> None:

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 import torch
 
 from hw1lib.cnn import results, tables
-from hw1lib.cnn.model import MEAN, STD, GroceryNet, Layout, count_parameters
+from hw1lib.cnn.learner import CNNLearner
+from hw1lib.cnn.model import GroceryNet, Layout, count_parameters
 from tests.test_cnn import TINY, photos
 
 COUNTS = torch.tensor([[3, 1, 0], [0, 0, 0], [4, 2, 2]])
@@ -91,35 +91,30 @@ def test_layers_are_blocks_with_their_strides_shapes_and_all_parameters():
 
 def test_settings_hold_every_setting_once():
     found = tables.settings(TINY)
-    names = [*found["setting"], *found["further_setting"]]
-    values = [*found["its_value"]]
-    assert {"num epochs", "batch size", "stages", "rotation"} <= set(names)
-    assert str(TINY.layout.stages) in [*found["value"], *values]
-    named = [name for name in names if name]
-    assert len(named) == len(set(named))
+    assert len(found.columns) == len(set(found.columns)) == 6
+    pairs = [[*pair] for i in (0, 2, 4) for pair in found.iloc[:, i : i + 2].values]
+    values = {name: value for name, value in pairs if name}
+    assert {"num epochs", "batch size", "rotation"} <= set(values)
+    assert values["stages"] == str(TINY.layout.stages)
+    assert len(values) == len([name for name, _ in pairs if name])
 
 
-def test_schedule_has_both_optimizers_rates_and_the_size_of_the_photos():
+def test_schedule_is_the_one_that_the_learner_trains_by():
     recipe = replace(TINY, num_epochs=10, sizes=((0.0, 8), (0.5, 16)), lr=0.1, muon_lr=0.4)
-    training = pd.DataFrame({"epoch": [1, 1, 5, 6, 10], "lr": [0.1, 0.1, 0.05, 0.02, 0.0]})
-    found = tables.schedule(training, recipe)
+    found = tables.schedule(recipe)
     adamw, muon = (found[found["optimizer"] == name] for name in ("AdamW", "Muon"))
-    assert adamw["epoch"].tolist() == [1, 5, 6, 10]
-    assert adamw["size"].tolist() == [8, 8, 16, 16]
-    assert muon["lr"].tolist() == pytest.approx([0.4, 0.2, 0.08, 0.0])
-    alone = tables.schedule(training, replace(recipe, muon_lr=None))
+    assert muon["lr"].tolist() == pytest.approx([4 * lr for lr in adamw["lr"]])
+    assert adamw["epoch"].tolist() == [*range(11)]
+    x, y = torch.zeros(2, 3, 16, 16, dtype=torch.uint8), torch.tensor([0, 1])
+    steps = 20
+    learner = CNNLearner(GroceryNet(recipe.layout, [0, 1]), recipe, steps_per_epoch=steps)
+    for epoch in range(10):
+        row = adamw[adamw["epoch"] == epoch].iloc[0]
+        assert (learner.lr, learner.size) == (pytest.approx(row["lr"], rel=1e-4), row["size"])
+        for _ in range(steps):
+            learner.train_batch(x, y)
+    alone = tables.schedule(replace(recipe, muon_lr=None))
     assert alone["optimizer"].unique().tolist() == ["AdamW"]
-
-
-def test_colours_are_those_of_the_training_photos_beside_the_constants():
-    data = photos()
-    found = tables.colours(data).set_index("colour")
-    red = data.train.images[:, 0].float() / 255
-    assert found.loc["red", ["mean", "standard_deviation"]].tolist() == pytest.approx(
-        [red.mean().item(), red.std().item()], rel=1e-4
-    )
-    assert found["subtracted"].tolist() == pytest.approx([*MEAN])
-    assert found["divided_by"].tolist() == pytest.approx([*STD])
 
 
 def test_training_photos_of_a_class_stand_before_test_photos_of_it():
@@ -133,19 +128,3 @@ def test_training_photos_of_a_class_stand_before_test_photos_of_it():
     assert torch.equal(shown[0], own[0][0])
     assert torch.equal(shown[counts[0]], own[1][0])
     assert torch.equal(shown[-1], own[1][-1]) or counts[1] == 1
-
-
-def test_means_of_the_ablation_are_over_its_runs_and_the_unchanged_recipe_comes_first():
-    found = tables.ablation_means()
-    assert found.index[0] == "plain"
-    runs = [run for run in results.committed("ablation") if run["variant"] == "no CutMix"]
-    for column, judge in {"held_out": "held_out", "validation": "val"}.items():
-        mean = sum(run[judge]["accuracy"] for run in runs) / len(runs)
-        assert found.loc["no CutMix", column] == pytest.approx(mean)
-
-
-def test_times_are_in_shares_of_the_first():
-    found = tables.times_to_reference()
-    assert found["times_as_long"].iloc[0] == 1
-    ratio = found["seconds"].iloc[1] / found["seconds"].iloc[0]
-    assert found["times_as_long"].iloc[1] == ratio

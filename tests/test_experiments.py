@@ -67,13 +67,13 @@ def test_milestones_are_the_first_step_at_a_share_and_the_accuracy_at_equal_ways
     steps = found["steps_to_90%"]
     assert steps["lr 1"] == 10
     assert pd.isna(steps["lr 0.1"])
-    assert found["accuracy at rate x steps = 10"].tolist() == [0.9, 0.5]
-    assert found["accuracy at rate x steps = 0"].tolist() == [0.1, 0.05], "one step at least"
+    assert found["accuracy_at_10"].tolist() == [0.9, 0.5]
+    assert found["accuracy_at_0"].tolist() == [0.1, 0.05], "one step at least"
     assert found["highest_loss"].tolist() == [5.0, 2.0]
 
 
 def test_a_way_beyond_a_runs_end_has_no_accuracy():
-    found = experiments.milestones(POINTS, 0.9, [100])["accuracy at rate x steps = 100"]
+    found = experiments.milestones(POINTS, 0.9, [100])["accuracy_at_100"]
     assert found["lr 1"] == 0.95
     assert pd.isna(found["lr 0.1"])
 
@@ -191,7 +191,7 @@ def test_rate_falls_to_0_along_a_line():
 
 def test_a_ladder_adds_one_change_at_a_time_and_gives_its_last_network():
     X, y = data()
-    splits = {"train": Batches(X, y, 12), "validation": Batches(X[:6], y[:6], 6)}
+    splits = {"train": Batches(X, y, 12), "val": Batches(X[:6], y[:6], 6)}
     steps = {"start": {"num_epochs": 2}, "faster": {"lr": 1.0}, "scaled": {"scaled": True}}
     histories, network = experiments.ladder(steps, X, y, splits)
     found = experiments.gains(histories)
@@ -199,9 +199,9 @@ def test_a_ladder_adds_one_change_at_a_time_and_gives_its_last_network():
     assert found.index.name == "added"
     last, _ = trained(lr=1.0, scaled=True)
     assert torch.equal(network.W1, last.W1)
-    end = evaluate(last, splits["validation"])
-    assert found["validation_accuracy"].iloc[-1] == end.accuracy
-    gains = found["validation_accuracy"].diff()
+    end = evaluate(last, splits["val"])
+    assert found["val_accuracy"].iloc[-1] == end.accuracy
+    gains = found["val_accuracy"].diff()
     assert found["gain"].iloc[1:].tolist() == gains.iloc[1:].tolist()
 
 

@@ -93,21 +93,30 @@ ABLATION = pd.DataFrame(
         "variant": ["default", "default", "other", "default", "other", "other"],
         "split": ["held out"] * 3 + ["val"] * 3,
         "loss": [0.2, 0.4, 0.5, 1.0, 2.0, 3.0],
+        "accuracy": [0.9, 0.7, 0.6, 0.5, 0.4, 0.2],
     }
 )
+
+
+def slope_of(x):
+    """The sigmoid's derivative at an input."""
+    return d_sigmoid(sigmoid(x))
+
+
 FIGURES = {
     "curves": lambda t: plots.curves(run(), ("train", "test"), title=t, kept=2),
     "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
     "variants": lambda t: plots.variants(ABLATION, title=t),
     "standings": lambda t: plots.standings(MODELS, title=t),
-    "schedule": lambda t: plots.schedule(RATES, title=t),
-    "activations": lambda t: plots.activations([(sigmoid, d_sigmoid)], title=t),
+    "saturation": lambda t: plots.saturation(
+        {"wide": torch.randn(9), "narrow": torch.randn(9)}, slope_of, run("r"), title=t
+    ),
     "descents": lambda t: plots.descents(POINTS_OF_A_RUN, title=t),
     "jacobians": lambda t: plots.jacobians({"a": torch.eye(3)}, title=t),
     "photo_grid": lambda t: plots.photo_grid([torch.rand(3, 5, 5)], ["x"], columns=2, title=t),
     "confusions": lambda t: plots.confusions(torch.ones(9, 9), list("abcdefghi"), title=t),
-    "prediction": lambda t: plots.prediction(
-        torch.rand(3, 5, 5), pd.Series({"x": 0.5}), title=t
+    "predictions": lambda t: plots.predictions(
+        [torch.rand(3, 5, 5)] * 2, [pd.Series({"x": 0.5})] * 2, ["a", "b"], title=t
     ),
     "filters": lambda t: plots.filters(torch.randn(3, 3, 3, 3), title=t),
     "responses": lambda t: plots.responses(torch.rand(3, 5, 5), torch.randn(3, 5, 5), title=t),
@@ -219,19 +228,56 @@ def test_kept_epoch_is_marked_in_both_panels_and_named():
     assert "kept: epoch 2" in [t.get_text() for t in figure.axes[1].get_legend().get_texts()]
 
 
-def test_activations_are_drawn_with_their_derivatives_each_named_at_its_end():
-    (axis,) = plots.activations([(sigmoid, d_sigmoid)], title="t").axes
-    ends = {}
-    for line in axis.lines:
-        x = torch.from_numpy(line.get_xdata())
-        ends[line.get_color()] = torch.from_numpy(line.get_ydata())
-        assert (x[0], x[-1]) == (-6, 6)
-    names = {text.get_text(): ends[text.get_color()] for text in axis.texts}
-    assert torch.allclose(names["sigmoid(x)"], 1 / (1 + torch.exp(-x)))
-    s = names["sigmoid(x)"]
-    assert torch.allclose(names["its derivative"], s * (1 - s))
-    for text in axis.texts:
-        assert text.xy == (6, pytest.approx(names[text.get_text()][-1].item()))
+def test_rates_of_each_optimizer_have_a_panel_that_says_where_photos_grow():
+    figure = plots.curves(run(), ("train", "test"), title="t", rates=RATES)
+    assert len(figure.axes) == 3
+    axis = figure.axes[2]
+    adamw, muon = axis.lines[:2]
+    assert [*adamw.get_ydata()] == [0.1, 0.2, 0.0]
+    assert [*muon.get_ydata()] == [0.4, 0.8, 0.0]
+    assert adamw.get_linestyle() != muon.get_linestyle(), "told apart in grey print"
+    places = {text.get_text(): text.xy for text in axis.texts}
+    assert places["AdamW"] == (2, 0.2)
+    assert places["Muon"] == (2, 0.8)
+    assert places["64 px"][0] == 1
+    assert places["96 px"][0] == 2
+    assert max(y for _, y in places.values()) < axis.get_ylim()[1]
+
+
+def test_saturation_has_a_histogram_of_each_network_and_its_test_accuracy():
+    inputs = {"wide": torch.linspace(-20, 20, 4001), "narrow": torch.zeros(50)}
+    runs = pd.concat([run("r"), run("s", shift=0.25)])
+    left, right = plots.saturation(inputs, slope_of, runs, title="t").axes
+    wide, narrow = (patch.get_data() for patch in left.patches)
+    assert (wide.values.max(), narrow.values.max()) == (1, 1)
+    assert (narrow.values > 0).sum() == 1
+    assert 75 < (wide.values > 0).sum() < 85, "40 of the 60 that are drawn"
+    (curve,) = left.lines
+    assert curve.get_ydata().max() == 1
+    assert curve.is_dashed()
+    labels = [text.get_text() for text in left.get_legend().get_texts()]
+    assert labels == ["derivative", "wide", "narrow"]
+    tests = [r[r["split"] == "test"] for _, r in runs.groupby("run")]
+    assert [[*line.get_ydata()] for line in right.lines] == [[*t["accuracy"]] for t in tests]
+    colours = {text.get_text(): text.get_color() for text in right.texts}
+    assert colours == {n: line.get_color() for n, line in zip(inputs, right.lines, strict=True)}
+
+
+@pytest.mark.parametrize("stand_in", [False, True])
+def test_predictions_show_classes_with_probabilities_beside_each_photo(stand_in):
+    photos = torch.rand(2, 3, 5, 5)
+    answers = [pd.Series({"pug": 0.5, "owl": 0.125}), pd.Series({"kiwi": 0.25})]
+    figure = plots.predictions(photos, answers, ["a", "b"], title="t", stand_in=stand_in)
+    shown, panels = figure.axes[::2], figure.axes[1::2]
+    assert torch.equal(torch.stack([picture(a).permute(2, 0, 1) for a in shown]), photos)
+    assert [bars(panel) for panel in panels] == [{"pug": 0.5, "owl": 0.125}, {"kiwi": 0.25}]
+    assert [panel.get_title() for panel in panels] == ["a", "b"]
+    first = panels[0]
+    assert first.yaxis_inverted(), "the most probable class is not on top"
+    assert [text.get_text() for text in first.texts] == ["50.0%", "12.5%"]
+    assert all(bool(bar.get_hatch()) == stand_in for bar in first.patches)
+    colour = first.patches[0].get_facecolor()[:3]
+    assert (len(set(colour)) == 1) == stand_in, "only a stand-in's bars are grey"
 
 
 def test_jacobians_have_outputs_in_rows_and_inputs_in_columns_on_one_scale():
@@ -347,6 +393,8 @@ def test_variants_are_rows_and_the_line_is_the_mean_of_the_first():
     assert list(left.lines[0].get_xdata()) == pytest.approx([0.3, 0.3])
     assert list(right.lines[0].get_xdata()) == [1, 1]
     assert [axis.get_xlabel() for axis in (left, right)] == ["loss, held out", "loss, val"]
+    shares = [[(text.xy[1], text.get_text()) for text in a.texts] for a in (left, right)]
+    assert shares == [[(0, "80%"), (1, "60%")], [(0, "50%"), (1, "30%")]]
 
 
 def test_standings_link_own_results_and_leave_others_hollow_each_with_its_numbers():
@@ -366,35 +414,6 @@ def test_standings_link_own_results_and_leave_others_hollow_each_with_its_number
     ]
     assert [tick.get_text() for tick in axis.get_yticklabels()] == [*MODELS["name"]]
     assert axis.get_xlabel() == "test accuracy"
-
-
-def test_schedule_draws_each_rate_under_its_name_and_says_where_photos_grow():
-    (axis,) = plots.schedule(RATES, title="t").axes
-    adamw, muon = axis.lines[:2]
-    assert [*adamw.get_ydata()] == [0.1, 0.2, 0.0]
-    assert [*muon.get_ydata()] == [0.4, 0.8, 0.0]
-    assert adamw.get_linestyle() != muon.get_linestyle(), "told apart in grey print"
-    places = {text.get_text(): text.xy for text in axis.texts}
-    assert places["AdamW"] == (2, 0.2)
-    assert places["Muon"] == (2, 0.8)
-    assert places["64 pixels"][0] == 1
-    assert places["96 pixels"][0] == 2
-
-
-@pytest.mark.parametrize("stand_in", [False, True])
-def test_prediction_shows_each_class_with_its_probability_the_first_on_top(stand_in):
-    photo = torch.rand(3, 5, 5)
-    probabilities = pd.Series({"pug": 0.5, "owl": 0.125})
-    figure = plots.prediction(photo, probabilities, title="t", stand_in=stand_in)
-    left, right = figure.axes
-    assert torch.equal(picture(left).permute(2, 0, 1), photo)
-    assert bars(right) == {"pug": 0.5, "owl": 0.125}
-    assert 0.7 < 0.5 / right.get_xlim()[1] < 0.9, "the longest bar leaves room for its label"
-    assert right.yaxis_inverted()
-    assert [text.get_text() for text in right.texts] == ["50.0%", "12.5%"]
-    assert all(bool(bar.get_hatch()) == stand_in for bar in right.patches)
-    colour = right.patches[0].get_facecolor()[:3]
-    assert (len(set(colour)) == 1) == stand_in, "only a stand-in's bars are grey"
 
 
 def test_hot_part_of_each_photo_is_left_bright_whatever_the_resolution_of_the_heat():

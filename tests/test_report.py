@@ -209,6 +209,18 @@ def test_shown_source_is_the_librarys_less_all_but_the_first_line_of_docstrings(
     assert ast.get_docstring(ast.parse(brief).body[0]) == shown.__doc__.splitlines()[0]
 
 
+def test_methods_left_out_of_a_shown_class_are_named_and_the_others_are_as_they_were():
+    left_out = "weights", "load_weights"
+    shown = report.show_source(FullyConnectedNetwork, without=left_out).data
+    whole = report.show_source(FullyConnectedNetwork).data
+    assert "    # Not shown: weights, load_weights\n" in shown
+    found, full = (
+        {node.name: ast.dump(node) for node in ast.parse(text[10:-4]).body[0].body[1:]}
+        for text in (shown, whole)
+    )
+    assert found == {name: code for name, code in full.items() if name not in left_out}
+
+
 def test_versions_name_what_decides_the_numbers():
     assert re.fullmatch(
         r"Python 3\.\S+ on \w+; torch \S+, torchvision \S+, matplotlib \S+, seaborn \S+, "

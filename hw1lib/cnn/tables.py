@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hw1lib.cnn import results
-from hw1lib.cnn.model import MEAN, STD, GroceryNet, channel_statistics, count_parameters
+from hw1lib.cnn.model import GroceryNet, count_parameters
 from hw1lib.cnn.recipe import Recipe
 from hw1lib.datasets.grocery import Grocery
 
@@ -181,54 +181,58 @@ def _described(block: nn.Module) -> str:
 
 
 def settings(recipe: Recipe) -> pd.DataFrame:
-    """Every setting of a recipe, the layout's and the augmentation's too, in two columns.
+    """Every setting of a recipe, the layout's and the augmentation's too, three in a row.
 
     Returns:
-        setting, value, further_setting, its_value; all as text.
+        Columns setting and value, three times over, the names with 0 to 2 underscores behind
+        them; all as text.
     """
     values = asdict(recipe)
     values |= values.pop("layout") | values.pop("augmentation")
     names = [name.replace("_", " ") for name in values]
     texts = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in values.values()]
-    half = -(-len(names) // 2)
-    columns = (names[:half], texts[:half], names[half:], texts[half:])
-    heads = ("setting", "value", "further_setting", "its_value")
-    return pd.DataFrame({h: pd.Series(c) for h, c in zip(heads, columns, strict=True)}).fillna(
-        ""
-    )
+    rows = -(-len(names) // 3)
+    parts = [slice(start, start + rows) for start in range(0, len(names), rows)]
+    columns = [pd.Series(column[part]) for part in parts for column in (names, texts)]
+    frame = pd.concat(columns, axis=1).fillna("")
+    heads = [
+        name + "_" * number for number in range(len(parts)) for name in ("setting", "value")
+    ]
+    return frame.set_axis(heads, axis=1)
 
 
-def schedule(training: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
-    """The learning rates and the photos' size in the course of a training.
+def schedule(recipe: Recipe) -> pd.DataFrame:
+    """The learning rates and the photos' size in the course of a training, epoch by epoch.
 
     Args:
-        training: `History.frame()` of the training.
-        recipe: its recipe.
+        recipe: whose rates follow torch's one-cycle schedule, as `CNNLearner` sets it up.
 
     Returns:
-        epoch, optimizer ("AdamW", "Muon"), lr, size (side of the photos, pixels).
+        epoch (of 0 on), optimizer ("AdamW", "Muon"), lr, size (side of the photos, pixels).
     """
-    epochs = training.drop_duplicates("epoch")[["epoch", "lr"]]
-    starts = {start * recipe.num_epochs: size for start, size in recipe.sizes}
+    steps = 20  # an epoch: enough to find the peak
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        1.0,
+        total_steps=recipe.num_epochs * steps + 1,
+        pct_start=recipe.warm_up,
+        cycle_momentum=False,
+    )
+    shares = []
+    for _ in range(recipe.num_epochs * steps):
+        shares.append(cycle.get_last_lr()[0])
+        optimizer.step()
+        cycle.step()
+    epochs = pd.DataFrame({"epoch": range(recipe.num_epochs + 1)})
+    epochs["share"] = [*shares[::steps], cycle.get_last_lr()[0]]
     epochs["size"] = [
-        next(size for start, size in reversed(starts.items()) if start < epoch)
+        [size for start, size in recipe.sizes if start * recipe.num_epochs <= epoch][-1]
         for epoch in epochs["epoch"]
     ]
-    rates = {"AdamW": 1.0} | ({"Muon": recipe.muon_lr / recipe.lr} if recipe.muon_lr else {})
-    parts = [epochs.assign(optimizer=name, lr=epochs["lr"] * r) for name, r in rates.items()]
-    return pd.concat(parts, ignore_index=True)
-
-
-def colours(photos: Grocery) -> pd.DataFrame:
-    """Mean and standard deviation of the training photos' colours, and the network's constants.
-
-    Returns:
-        A row a channel: colour, mean, standard_deviation, subtracted, divided_by; in [0, 1].
-    """
-    mean, std = channel_statistics(photos.train.images)
-    measured = {"mean": mean, "standard_deviation": std}
-    constants = {"subtracted": MEAN, "divided_by": STD}
-    return pd.DataFrame({"colour": ("red", "green", "blue")} | measured | constants)
+    rates = {"AdamW": recipe.lr} | ({"Muon": recipe.muon_lr} if recipe.muon_lr else {})
+    parts = [epochs.assign(optimizer=n, lr=rate * epochs["share"]) for n, rate in rates.items()]
+    return pd.concat(parts, ignore_index=True).drop(columns="share")
 
 
 def side_by_side(photos: Grocery, coarse: int, *, columns: int) -> list[Tensor]:
@@ -248,26 +252,3 @@ def side_by_side(photos: Grocery, coarse: int, *, columns: int) -> list[Tensor]:
         places = torch.linspace(0, len(found) - 1, min(columns, len(found))).long()
         shown += split.images[found[places]]
     return shown
-
-
-def ablation_means() -> pd.DataFrame:
-    """Means over the committed runs of each variant of the ablation.
-
-    Returns:
-        Indexed by variant: parameters, epochs, seconds, and accuracy on held_out photos and on
-        validation photos.
-    """
-    runs = results.ablation()
-    means = runs.groupby("variant", sort=False)[["parameters", "epochs", "seconds"]].mean()
-    judged = runs.pivot_table("accuracy", "variant", "split")
-    return means.assign(held_out=judged["held-out shelves"], validation=judged["validation"])
-
-
-def times_to_reference() -> pd.DataFrame:
-    """Time to the reference submission's test accuracy, by its own recipe and by ours.
-
-    Returns:
-        The committed rows: who, epoch, seconds, test (accuracy), epochs_timed, times_as_long.
-    """
-    times = pd.DataFrame(results.committed("reference")["times"])
-    return times.assign(times_as_long=times["seconds"] / times["seconds"].iloc[0])
