@@ -142,7 +142,7 @@ def saturation(
         place = {"xytext": (0, -6), "textcoords": "offset points", "ha": "center", "va": "top"}
         axes[1].annotate(name, middle, color=line.get_color(), **place)
     axes[0].legend(loc="upper left", title=None)
-    axes[0].set(xlabel="input of a hidden unit", ylabel="share of maximum", xlim=(-30, 30))
+    axes[0].set(xlabel="input of a hidden unit", ylabel="share of peak", xlim=(-30, 30))
     axes[1].set(xlabel="epoch", ylabel="test accuracy")
     axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes[1].xaxis.set_major_locator(MaxNLocator(6, integer=True))

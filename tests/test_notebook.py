@@ -83,7 +83,7 @@ def test_provenance_comes_first_and_stand_ins_are_marked_wherever_they_are_used(
     (table,) = [html for cell in code[:2] for html in outputs(cell, "text/html")]
     assert "MNIST" in table
     for cell in code:
-        if 'sources["vgg16"]' in cell.source and ">STAND-IN<" in table:
+        if 'sources["vgg16"]' in cell.source and cell.outputs and ">STAND-IN<" in table:
             assert re.search("STAND-IN|random weights", str(cell.outputs)), cell.source
 
 
