@@ -122,16 +122,5 @@ class History:
         ]
 
 
-def origins(histories: Iterable[History]) -> pd.DataFrame:
-    """When trainings were made, and how long they took.
-
-    Returns:
-        training (its name), epochs (how many), trained (as `History.origin` says it).
-    """
-    return pd.DataFrame(
-        {"training": h.name, "epochs": h.finished, "trained": h.origin} for h in histories
-    )
-
-
 def _metrics(state: dict) -> dict[str, Metrics]:
     return {split: Metrics(**figures) for split, figures in state.items()}

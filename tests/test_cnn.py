@@ -526,6 +526,18 @@ def test_confusion_matrix_has_true_classes_in_rows():
     assert analysis.confusion_matrix(predicted, labels, 3).tolist() == expected
 
 
+def test_temperature_undoes_what_made_a_classifier_too_cautious():
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(20_000, 5, generator=generator)
+    labels = torch.multinomial(logits.softmax(1), 1, generator=generator).flatten()
+    cautious = (logits / 2.5).log_softmax(1)
+    found = analysis.temperature(cautious, labels)
+    assert found == pytest.approx(1 / 2.5, rel=0.05)
+    before = analysis.calibration(cautious, labels).error
+    after = analysis.calibration((cautious / found).log_softmax(1), labels).error
+    assert after < 0.02 < 0.1 < before
+
+
 def test_calibration_compares_confidence_with_accuracy_bin_by_bin():
     probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.7, 0.3], [0.0, 1.0]])
     found = analysis.calibration(probabilities.log(), torch.tensor([0, 1, 0, 1]), bins=4)
