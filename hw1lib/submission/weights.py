@@ -64,7 +64,7 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> Path:
 
     Source: HW1.ipynb, Q2.II.a.
     """
-    with _naming(path):
+    with _naming(path, "written; what was there is unchanged"):
         _check(weights)
         plain = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
         content = io.BytesIO()
@@ -89,7 +89,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         WeightsFileError: no such file, no weights file, or not these weights. The message says
             what was found, what is wanted, and which line saves it.
     """
-    with _naming(path):
+    with _naming(path, "read"):
         if not path.is_file() and path.exists():
             raise WeightsFileError("is a folder or a device")
         if (size := path.stat().st_size) > LIMIT:
@@ -100,7 +100,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _naming(path: Path, failed: str) -> Iterator[None]:
     """Let each error begin with the path of the file."""
     try:
         yield
@@ -109,9 +109,7 @@ def _naming(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise WeightsFileError(f"{path}: there is no such file") from None
     except OSError as error:
-        raise WeightsFileError(
-            f"{path}: cannot be read or written: {error.strerror}; it is unchanged"
-        ) from error
+        raise WeightsFileError(f"{path}: cannot be {failed}: {error.strerror}") from error
 
 
 def _loaded(content: bytes) -> object:
