@@ -200,7 +200,7 @@ def photo_grid(
 
 def confusions(counts: Tensor, names: Sequence[str], *, title: str) -> Figure:
     """Confusion matrix in shares of the true class, (N, N) with true classes in rows."""
-    figure, (axis,) = _panels(1, 1, title, height=0.122 * len(names) + 0.8)
+    figure, (axis,) = _panels(1, 1, title, height=0.103 * len(names) + 0.72)
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
     sns.heatmap(
         shares,
@@ -228,7 +228,7 @@ def reliability(confidence: Tensor, accuracy: Tensor, count: Tensor, *, title: s
         count: predictions a bin, (bins,).
         title: of the figure.
     """
-    figure, axes = _panels(1, 2, title, height=1.6)
+    figure, axes = _panels(1, 2, title, height=1.45)
     axes[0].plot([0, 1], [0, 1], ":", color="0.4")
     axes[0].annotate("as sure as right", (0.3, 0.3), (0.5, 0.2), fontsize=SMALL, color="0.3")
     axes[0].plot(confidence, accuracy, "o-")
@@ -249,7 +249,7 @@ def standings(models: pd.DataFrame, *, title: str) -> Figure:
             "here" or "this run"), the least accurate first.
         title: of the figure.
     """
-    figure, (axis,) = _panels(1, 1, title, height=0.175 * len(models) + 0.65)
+    figure, (axis,) = _panels(1, 1, title, height=0.16 * len(models) + 0.6)
     looks = {"published": ("o", "none"), "here": ("s", "C0"), "this run": ("D", "C1")}
     rows = pd.Series(range(len(models)), index=models.index)
     here = models["by"] == "here"
@@ -285,7 +285,7 @@ def variants(runs: pd.DataFrame, *, title: str) -> Figure:
     """
     names = list(runs["variant"].unique())
     splits = list(runs["split"].unique())
-    figure, axes = _panels(1, len(splits), title, height=0.16 * len(names) + 0.9, sharey=True)
+    figure, axes = _panels(1, len(splits), title, height=0.135 * len(names) + 0.8, sharey=True)
     for axis, split in zip(axes, splits, strict=True):
         shown = runs[runs["split"] == split]
         style = {"jitter": False, "color": "C0", "size": 4}
@@ -350,7 +350,7 @@ def filters(weights: Tensor, *, title: str) -> Figure:
     """
     totals = torch.cat([weights, weights.sum(1, keepdim=True)], 1)
     limit = totals.abs().max().item()
-    figure, axes = _panels(len(weights), 5, title, height=0.68 * len(weights) + 0.5)
+    figure, axes = _panels(len(weights), 5, title, height=0.62 * len(weights) + 0.45)
     for row, w in enumerate(weights):
         picture, *channels = axes[5 * row : 5 * row + 5]
         _show(picture, (w - w.min()) / (w.max() - w.min()))
