@@ -200,7 +200,7 @@ def photo_grid(
 
 def confusions(counts: Tensor, names: Sequence[str], *, title: str) -> Figure:
     """Confusion matrix in shares of the true class, (N, N) with true classes in rows."""
-    figure, (axis,) = _panels(1, 1, title, height=0.103 * len(names) + 0.72)
+    figure, (axis,) = _panels(1, 1, title, height=0.112 * len(names) + 0.75)
     shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
     sns.heatmap(
         shares,
@@ -228,10 +228,10 @@ def reliability(confidence: Tensor, accuracy: Tensor, count: Tensor, *, title: s
         count: predictions a bin, (bins,).
         title: of the figure.
     """
-    figure, axes = _panels(1, 2, title, height=1.45)
+    figure, axes = _panels(1, 2, title, height=1.6)
     axes[0].plot([0, 1], [0, 1], ":", color="0.4")
     axes[0].annotate("as sure as right", (0.3, 0.3), (0.5, 0.2), fontsize=SMALL, color="0.3")
-    axes[0].plot(confidence, accuracy, "o-")
+    axes[0].plot(confidence, accuracy, "o-", clip_on=False)
     axes[0].set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     axes[1].stairs(count, torch.linspace(0, 1, len(count) + 1), fill=True)
