@@ -130,13 +130,14 @@ def saturation(
     slope = derivative(x) / derivative(x).max()
     axes[0].plot(x, slope, "--", color="0.2", linewidth=1.2, label="derivative")
     tests = runs[runs["split"] == "test"].groupby("run", sort=False)
-    looks = zip(inputs.items(), tests, cycle(("///", "")), strict=False)
-    for number, ((name, z), (_, run), hatch) in enumerate(looks):
+    pairs = zip(inputs.items(), tests, strict=True)
+    for number, ((name, z), (_, run)) in enumerate(pairs):
         share = torch.histogram(z.flatten().float().cpu(), edges)[0]
-        style = {"color": f"C{number}", "alpha": 0.6, "hatch": hatch, "fill": True}
+        style = {"color": f"C{number}", "alpha": 0.6, "fill": True}
+        style["hatch"] = "" if number % 2 else "///"
         axes[0].stairs(share / share.max(), edges, label=name, **style)
         (line,) = axes[1].plot(
-            run["epoch"], run["accuracy"], f"{MARKERS[number]}-", markersize=4
+            run["epoch"], run["accuracy"], f"{MARKERS[number % len(MARKERS)]}-", markersize=4
         )
         middle = run.iloc[len(run) // 2][["epoch", "accuracy"]]
         place = {"xytext": (0, -6), "textcoords": "offset points", "ha": "center", "va": "top"}

@@ -109,7 +109,10 @@ FIGURES = {
     "variants": lambda t: plots.variants(ABLATION, title=t),
     "standings": lambda t: plots.standings(MODELS, title=t),
     "saturation": lambda t: plots.saturation(
-        {"wide": torch.randn(9), "narrow": torch.randn(9)}, slope_of, run("r"), title=t
+        {"wide": torch.randn(9), "narrow": torch.randn(9)},
+        slope_of,
+        pd.concat([run("r"), run("s")]),
+        title=t,
     ),
     "descents": lambda t: plots.descents(POINTS_OF_A_RUN, title=t),
     "jacobians": lambda t: plots.jacobians({"a": torch.eye(3)}, title=t),
@@ -261,6 +264,8 @@ def test_saturation_has_a_histogram_of_each_network_and_its_test_accuracy():
     assert [[*line.get_ydata()] for line in right.lines] == [[*t["accuracy"]] for t in tests]
     colours = {text.get_text(): text.get_color() for text in right.texts}
     assert colours == {n: line.get_color() for n, line in zip(inputs, right.lines, strict=True)}
+    with pytest.raises(ValueError, match="shorter"):  # no network is left out unsaid
+        plots.saturation(inputs, slope_of, run("r"), title="t")
 
 
 @pytest.mark.parametrize("stand_in", [False, True])

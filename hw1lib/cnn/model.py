@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 #: Mean and standard deviation of the training photos' red, green and blue, in [0, 1]. Only a
-#: change of units, so two digits do; the notebook shows what `channel_statistics` measures.
+#: change of units, so two digits do; `channel_statistics` of those photos gives them.
 MEAN, STD = (0.53, 0.40, 0.26), (0.24, 0.22, 0.20)
 
 
