@@ -274,30 +274,25 @@ def standings(models: pd.DataFrame, *, title: str) -> Figure:
     return figure
 
 
-def variants(runs: pd.DataFrame, *, title: str) -> Figure:
-    """A row a variant, a mark a run; a line where the runs of the first variant are on average.
-
-    The mean accuracy of each variant stands at the right of its row.
+def gains(found: pd.DataFrame, *, title: str) -> Figure:
+    """A row a part: what having it brings, and two standard errors either way.
 
     Args:
-        runs: variant, split, loss, accuracy; a panel for each split, variants in order of
-            appearance.
+        found: part, measure, gain, error; a panel for each measure, parts in order of
+            appearance. Gains in accuracy are shares, and are drawn in points.
         title: of the figure.
     """
-    names = list(runs["variant"].unique())
-    splits = list(runs["split"].unique())
-    figure, axes = _panels(1, len(splits), title, height=0.135 * len(names) + 0.8, sharey=True)
-    for axis, split in zip(axes, splits, strict=True):
-        shown = runs[runs["split"] == split]
-        style = {"jitter": False, "color": "C0", "size": 4}
-        sns.stripplot(shown, x="loss", y="variant", order=names, ax=axis, **style)
-        first = shown.loc[shown["variant"] == names[0], "loss"].mean()
-        axis.axvline(first, color="C1", linewidth=1, zorder=0)
-        axis.set(xlabel=f"loss, {split}", ylabel="")
-        axis.margins(x=0.08)
-        place = {"xycoords": axis.get_yaxis_transform(), "ha": "right", "va": "center"}
-        for row, share in enumerate(shown.groupby("variant")["accuracy"].mean()[names]):
-            axis.annotate(f"{share:.0%}", (1.12, row), fontsize=SMALL, **place)
+    parts, measures = (list(found[name].unique()) for name in ("part", "measure"))
+    figure, axes = _panels(1, len(measures), title, height=0.2 * len(parts) + 0.8, sharey=True)
+    for axis, measure in zip(axes, measures, strict=True):
+        shown = found[found["measure"] == measure].set_index("part").loc[parts]
+        unit, scale = ("points", 100) if measure == "accuracy" else ("nats", 1)
+        axis.errorbar(
+            scale * shown["gain"], parts, xerr=2 * scale * shown["error"], fmt="o", markersize=4
+        )
+        axis.axvline(0, color="0.5", linewidth=1, zorder=0)
+        axis.set(xlabel=f"change of {measure}, {unit}")
+    axes[0].invert_yaxis()
     return figure
 
 

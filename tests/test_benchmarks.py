@@ -5,12 +5,13 @@ import torch
 from torch.testing import assert_close
 
 from hw1lib.activations import sigmoid
+from hw1lib.cnn.recipe import RECIPES
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.history import History
 from hw1lib.network import FullyConnectedNetwork
 from hw1lib.training import Batches, fit, set_seed
-from tests.benchmarks.cnn_ablation import hold_out
-from tests.benchmarks.gpu import BATCH_SIZE, RecordedSteps
+from tests.benchmarks import cnn_ablation
+from tests.benchmarks.gpu import BATCH_SIZE, steps_of_an_epoch
 
 
 def test_recorded_steps_are_those_of_fit():
@@ -22,25 +23,60 @@ def test_recorded_steps_are_those_of_fit():
         trained.append(FullyConnectedNetwork(12, 4, 6, sigmoid, 0.5))
     batches = Batches(X, y, BATCH_SIZE)
     fit(trained[0], batches, num_epochs=2, splits={}, history=History("fit"))
-    steps = RecordedSteps(trained[1], X, y)
-    steps.epoch()
-    steps.epoch()
+    epoch = steps_of_an_epoch(trained[1], X, y)
+    epoch()
+    epoch()
     for name, weight in trained[0].weights().items():
         assert_close(trained[1].weights()[name], weight)
 
 
-@pytest.mark.parametrize("fold", [0, 1])
-def test_ablation_holds_out_the_smaller_shelf_of_every_other_fine_class(fold):
+@pytest.fixture
+def shelves():
+    """Photos of four fine classes, and which are of the smaller, greener shelf of each."""
     generator = torch.Generator().manual_seed(0)
     number = torch.arange(80)
     fine_labels, other_shelf = number % 4, number // 4 % 10 < 3
     images = torch.randint(0, 40, (80, 3, 8, 8), generator=generator)
-    images[other_shelf, 1] += 150  # greener; 2-means has to find it in each class
-    train = GrocerySplit(images.to(torch.uint8), fine_labels // 2, fine_labels)
-    photos = Grocery(train, train, train, ["a", "b"], ["a", "b", "c", "d"], [0, 0, 1, 1])
-    parted = hold_out(photos, fold)
-    held = other_shelf & (fine_labels % 2 == fold)
+    images[other_shelf, 1] += 150  # 2-means has to find it in each class
+    whole = GrocerySplit(images.to(torch.uint8), fine_labels // 2, fine_labels)
+    parts = (GrocerySplit(*(p[:60] for p in whole)), GrocerySplit(*(p[60:] for p in whole)))
+    names = ["a", "b"], ["a", "b", "c", "d"]
+    return Grocery(*parts, parts[0], *names, [0, 0, 1, 1]), whole, other_shelf
+
+
+@pytest.mark.parametrize("fold", range(4))
+def test_a_fold_of_the_judge_holds_out_one_shelf_of_every_other_fine_class(shelves, fold):
+    photos, whole, other_shelf = shelves
+    held = cnn_ablation.folds(cnn_ablation.pooled(photos)) == fold
+    smaller = other_shelf if fold < 2 else ~other_shelf
+    assert torch.equal(held, smaller & (whole.fine_labels % 2 == fold % 2))
+    parted = cnn_ablation.hold_out(photos, held)
     for part, name in enumerate(GrocerySplit._fields):
-        assert torch.equal(parted.test[part], train[part][held]), name
-        assert torch.equal(parted.train[part], train[part][~held]), name
-    assert parted.val is train
+        assert torch.equal(parted.val[part], whole[part][held]), name
+        assert torch.equal(parted.train[part], whole[part][~held]), name
+    assert parted.test is photos.test
+
+
+def test_each_part_is_missing_from_half_of_the_runs_and_no_two_go_together():
+    runs = cnn_ablation.design()
+    assert len(runs) == 16
+    signs = torch.tensor(
+        [
+            [1 if part in without else -1 for part in cnn_ablation.PARTS]
+            + [2 * (fold % 2) - 1, 2 * (fold // 2) - 1]
+            for fold, without in runs
+        ]
+    )
+    assert torch.equal(signs.T @ signs, 16 * torch.eye(8, dtype=torch.int64))
+    pairs = torch.stack([signs[:, i] * signs[:, j] for i in range(8) for j in range(i)])
+    assert not (pairs @ signs).any(), "a part's worth is mixed up with that of two others"
+
+
+@pytest.mark.parametrize("part", cnn_ablation.PARTS)
+def test_taking_a_part_away_changes_the_recipe_and_nothing_else(part):
+    whole = RECIPES["default"]
+    without = cnn_ablation.PARTS[part](whole)
+    assert without != whole
+    changed = {k for k, v in vars(without).items() if v != getattr(whole, k)}
+    assert len(changed) == 1
+    assert cnn_ablation.PARTS[part](without) == without

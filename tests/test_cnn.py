@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.testing import assert_close
 
@@ -108,6 +109,15 @@ def test_coarse_probabilities_are_sums_of_those_of_their_fine_classes():
     assert logits.grad.isfinite().all()
 
 
+def test_matrix_of_classes_says_the_same_as_the_table_and_is_not_kept_with_the_weights():
+    net = model.GroceryNet(LAYOUT, [2, 0, 1, 1])
+    assert net.inside.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    assert net.inside.dtype == torch.float32
+    assert net.inside.argmax(1).equal(net.coarse_of)
+    assert not [name for name in net.state_dict() if "inside" in name]
+    assert not net.inside.requires_grad
+
+
 def test_channel_statistics_are_those_of_the_pixels():
     images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     images[0, 1] = 255
@@ -127,7 +137,7 @@ def test_recipe_is_the_one_asked_for_and_stand_ins_get_a_short_one(monkeypatch):
     assert recipe.recipe_from_environment(stand_in=True) == ("full", recipe.RECIPES["full"])
     monkeypatch.setenv("HW1_RECIPE", "fulll")
     with pytest.raises(
-        ValueError, match="'fulll'; there are default, full, plain, short, draft"
+        ValueError, match="'fulll'; there are default, full, relu, plain, short, draft"
     ):
         recipe.recipe_from_environment()
 
@@ -285,7 +295,10 @@ def test_averaging_the_weights_leaves_the_table_of_classes_alone():
     learner.averaged.multi_avg_fn = get_ema_multi_avg_fn(0.998)
     for _ in range(40):
         learner.train_batch(split(8).images, torch.arange(8) * 10)
-    assert learner.averaged.module.coarse_of.tolist() == coarse_of
+    averaged = learner.averaged.module
+    assert averaged.coarse_of.tolist() == coarse_of
+    assert averaged.inside.equal(F.one_hot(torch.tensor(coarse_of)).float())
+    assert not [name for name in learner.averaged.state_dict() if "inside" in name]
     found = learner.predict(split(8).images)
     assert_close(found.exp().sum(1), torch.ones(8))
 
@@ -395,7 +408,7 @@ def test_best_epoch_is_never_far_below_the_highest_accuracy(correct):
 
 def test_target_is_the_smoothed_label():
     net = model.GroceryNet(LAYOUT, COARSE_OF)
-    how = replace(TINY, cutmix=0.0, label_smoothing=0.3)
+    how = replace(TINY, cutmix=0.0, label_smoothing=0.3, coarse_share=0.0)
     learner = CNNLearner(net, how, steps_per_epoch=3)
     data, shown = split(8), []
     net.classifier.register_forward_hook(lambda module, args, logits: shown.append(logits))
@@ -403,6 +416,25 @@ def test_target_is_the_smoothed_label():
     target = 0.7 * torch.eye(3)[data.fine_labels] + 0.3 / 3
     expected = (shown[0].detach().softmax(1) - target) / 8  # HW1.ipynb, Q1.II
     assert_close(net.classifier.bias.grad, expected.sum(0))
+
+
+def test_target_is_that_of_the_fine_and_of_the_coarse_classes_by_their_shares():
+    net = model.GroceryNet(LAYOUT, COARSE_OF)
+    how = replace(TINY, cutmix=0.0, label_smoothing=0.2, coarse_share=0.3)
+    learner = CNNLearner(net, how, steps_per_epoch=3)
+    data, shown = split(8), []
+    net.classifier.register_forward_hook(lambda module, args, y: shown.extend([*args, y]))
+    learner.train_batch(data.images, data.fine_labels)
+    features, probabilities = shown[0].detach(), shown[1].detach().softmax(1)
+    fine = probabilities - (0.8 * torch.eye(3)[data.fine_labels] + 0.2 / 3)
+    # A coarse class's share of the target falls to its fine ones as they share its probability.
+    dark, bright = probabilities.split([1, 2], dim=1)
+    within = torch.cat([dark / dark, bright / bright.sum(1, keepdim=True)], dim=1)
+    target = 0.8 * torch.eye(2)[data.labels] + 0.2 / 2
+    coarse = probabilities - target[:, COARSE_OF] * within
+    expected = (0.7 * fine + 0.3 * coarse) / 8
+    assert_close(net.classifier.bias.grad, expected.sum(0))
+    assert_close(net.classifier.weight.grad, expected.T @ features)
 
 
 # Stopping, and going on. ----------------------------------------------------------------------

@@ -157,16 +157,19 @@ def test_cutmix_reaches_every_place_of_the_photo():
 # The network. --------------------------------------------------------------------------------
 
 
-def test_network_is_built_as_its_layout_says():
-    layout = model.Layout(((4, 5), (6,)), kernel_size=5, stride=2, expansion=0, head_channels=7)
+@pytest.mark.parametrize("activation", ["SiLU", "ReLU"])
+def test_network_is_built_as_its_layout_says(activation):
+    sizes = {"kernel_size": 5, "stride": 2, "expansion": 0, "head_channels": 7}
+    layout = model.Layout(((4, 5), (6,)), **sizes, activation=activation)
     net = model.GroceryNet(layout, COARSE_OF)
     convolutions = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [(m.kernel_size, m.stride, m.out_channels) for m in convolutions] == [
         *(((5, 5), (2, 2), 4), ((3, 3), (1, 1), 5), ((3, 3), (1, 1), 6), ((1, 1), (1, 1), 7)),
     ]
     kinds = [[type(m).__name__ for m in block] for block in net.features]
-    plain = ["Conv2d", "BatchNorm2d", "ReLU"]
-    assert kinds == [plain, ["Conv2d", "MaxPool2d", "BatchNorm2d", "ReLU"], plain, plain]
+    plain = ["Conv2d", "BatchNorm2d", activation]
+    pooled = ["Conv2d", "MaxPool2d", "BatchNorm2d", activation]
+    assert kinds == [plain, pooled, plain, plain]
     assert net.embed(torch.zeros(1, 3, 32, 32)).shape == (1, 7, 8, 8)
     assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
 
@@ -185,10 +188,31 @@ def test_inverted_residuals_widen_go_channel_by_channel_and_add_the_input_where_
     block = blocks[0].eval()
     assert_close(block(x), x + block.block(x))
     assert [type(m).__name__ for m in net.features] == [
-        *("ConvBlock", "InvertedResidual", "InvertedResidual", "ReLU")
+        *("ConvBlock", "InvertedResidual", "InvertedResidual", "SiLU")
     ]
     assert isinstance(net.features[0][1], torch.nn.MaxPool2d)
     assert net.embed(torch.zeros(1, 3, 32, 32)).shape == (1, 6, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["SiLU", "ReLU"])
+@pytest.mark.parametrize(
+    ("expansion", "head_channels", "count"), [(0, 0, 4), (0, 5, 5), (2, 0, 8), (2, 5, 8)]
+)
+def test_every_activation_is_the_one_the_layout_names(expansion, head_channels, count, name):
+    sizes = {"expansion": expansion, "head_channels": head_channels}
+    net = model.GroceryNet(model.Layout(((4,), (4, 6), (8,)), **sizes, activation=name), [0, 1])
+    found = [type(m).__name__ for m in net.modules() if type(m).__name__ in model.ACTIVATIONS]
+    assert found == [name] * count
+    x = torch.tensor([-1.0, 0.0, 2.0])
+    expected = {"SiLU": x / (1 + (-x).exp()), "ReLU": x.clamp(min=0)}
+    assert_close(model.ACTIVATIONS[name]()(x.clone()), expected[name])
+
+
+@pytest.mark.parametrize("expansion", [0, 2])
+def test_an_activation_that_is_not_known_is_refused(expansion):
+    layout = model.Layout(((4,), (4,)), expansion=expansion, activation="Sine")
+    with pytest.raises(KeyError, match="Sine"):
+        model.GroceryNet(layout, COARSE_OF)
 
 
 def test_photos_are_normalised_by_the_training_photos_mean_and_deviation():
@@ -243,7 +267,7 @@ def learner_for(**changes):
 
 
 def test_loss_is_smoothed_and_meant_over_the_batch():
-    learner = learner_for(cutmix=0.0, label_smoothing=0.2)
+    learner = learner_for(cutmix=0.0, label_smoothing=0.2, coarse_share=0.0)
     x, y = split(8).images, split(8).fine_labels
     set_seed(5)
     looks = augment.augment(x, 8, STILL)
@@ -253,6 +277,25 @@ def test_loss_is_smoothed_and_meant_over_the_batch():
     set_seed(5)
     learner.train_batch(x, y)
     assert_close(net.classifier.weight.grad, expected, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_loss_is_that_of_the_fine_and_of_the_coarse_classes_by_their_shares(share):
+    learner = learner_for(cutmix=0.0, label_smoothing=0.0, coarse_share=share)
+    x, y = split(8).images, split(8).fine_labels
+    set_seed(5)
+    looks = augment.augment(x, 8, STILL)
+    net = learner.model.train()
+    probabilities = net(looks).softmax(1)
+    dark, bright = probabilities[:, 0], probabilities[:, 1:].sum(1)
+    fine = -probabilities[range(8), y].log().mean()
+    coarse = -torch.where(y == 0, dark, bright).log().mean()
+    ((1 - share) * fine + share * coarse).backward()
+    expected = [p.grad.clone() for p in net.parameters()]
+    set_seed(5)
+    learner.train_batch(x, y)
+    found = [p.grad for p in net.parameters()]
+    assert_close(found, expected, atol=1e-4, rtol=1e-3)
 
 
 def test_reported_figures_are_coarse_without_smoothing_and_from_before_the_step():
@@ -272,8 +315,9 @@ def test_reported_figures_are_coarse_without_smoothing_and_from_before_the_step(
     assert [type(n) for n in (correct, count)] == [int, int]
 
 
-def test_labels_are_mixed_as_the_photos_are(monkeypatch):
-    learner = learner_for(cutmix=1.0, label_smoothing=0.0)
+@pytest.mark.parametrize("coarse", [False, True])
+def test_labels_are_mixed_as_the_photos_are(monkeypatch, coarse):
+    learner = learner_for(cutmix=1.0, label_smoothing=0.0, coarse_share=float(coarse))
     order, share = torch.tensor([1, 0]), 0.25
     monkeypatch.setattr("hw1lib.cnn.learner.cutmix", lambda x: (x, order, share))
     x, y = split(2).images, torch.tensor([0, 2])
@@ -281,6 +325,8 @@ def test_labels_are_mixed_as_the_photos_are(monkeypatch):
     net = learner.model.train()
     logits = net(augment.augment(x, 8, STILL))
     targets = torch.tensor([[0.75, 0, 0.25], [0.25, 0, 0.75]])
+    if coarse:
+        logits, targets = net.coarse(logits), targets[:, [0, 2]]  # 2 is of coarse class 1
     F.cross_entropy(logits, targets).backward()
     expected = net.classifier.bias.grad.clone()
     set_seed(5)

@@ -1,6 +1,7 @@
 """Results of finished runs: kept once each, gathered from processes, read as tidy frames."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets.grocery import FINE_CLASSES
 from hw1lib.history import EpochRecord, History, Metrics
+from tests.benchmarks.cnn_ablation import PARTS, design
 from tests.test_cnn import TINY, photos
 
 
@@ -140,7 +142,7 @@ def test_curves_of_finished_runs_are_one_tidy_frame():
 
 def test_committed_results_are_of_the_recipes_as_they_are():
     finished = results.finished()
-    assert {result.recipe for result in finished} == {"default", "full", "plain"}
+    assert {result.recipe for result in finished} == {"default", "full", "plain", "relu"}
     for result in finished:
         recipe = RECIPES[result.recipe]
         net = GroceryNet(recipe.layout, range(FINE_CLASSES))
@@ -148,19 +150,34 @@ def test_committed_results_are_of_the_recipes_as_they_are():
         assert result.curves().epochs[-1] == recipe.num_epochs
 
 
-def test_committed_ablation_is_a_row_a_variant_fold_and_judge_the_best_first():
-    rows = results.ablation()
+def test_gains_are_those_of_the_parts_whatever_the_folds(monkeypatch):
+    runs = []
+    for number in range(16):
+        without = [part for bit, part in enumerate("abc") if number >> bit & 1]
+        chance = 0.01 if number.bit_count() % 2 else -0.01
+        accuracy = 0.7 + 0.04 * ("a" not in without) - 0.02 * ("b" not in without) + chance
+        accuracy -= 0.1 * (number // 8)
+        loss = 1.0 - 0.5 * ("c" not in without)
+        runs.append({"without": without, "fold": number // 8})
+        runs[-1] |= {"accuracy": accuracy, "loss": loss}
+    monkeypatch.setattr(results, "committed", lambda name: runs)
+    found = results.ablation()
+    assert list(found["part"].unique()) == ["a", "c", "b"]
+    found = found.set_index(["measure", "part"])
+    assert found.loc["accuracy", "gain"].tolist() == pytest.approx([0.04, 0.0, -0.02])
+    # By hand: the squares of 16 times 0.01, over 11 degrees of freedom, over 16 / 4.
+    error = math.sqrt(16 * 0.01**2 / 11 / 4)
+    assert found.loc["accuracy", "error"].tolist() == pytest.approx([error] * 3)
+    assert found.loc[("loss", "c"), "gain"] == pytest.approx(-0.5)
+    assert found.loc["loss", "error"].tolist() == pytest.approx([0.0] * 3, abs=1e-6)
+
+
+def test_committed_ablation_is_of_the_runs_of_its_design():
     runs = results.committed("ablation")
-    assert len(rows) == 2 * len(runs)
-    for run in runs:
-        found = rows[(rows["variant"] == run["variant"]) & (rows["fold"] == run["fold"])]
-        losses = found.set_index("split")["loss"]
-        assert losses["validation"] == run["val"]["loss"]
-        assert losses["held-out shelves"] == run["held_out"]["loss"]
-    order = list(dict.fromkeys(rows["variant"]))
-    assert order[0] == "plain"
-    losses = rows[rows["split"] == "validation"].groupby("variant")["loss"].mean()[order[1:]]
-    assert losses.is_monotonic_increasing
+    assert [(run["fold"], run["without"]) for run in runs] == design()
+    assert {run["parameters"] < 100_000 for run in runs} == {True}
+    found = results.ablation()
+    assert len(found) == 2 * len(PARTS)
 
 
 def test_committed_records_are_found_without_the_project_around_the_library(tmp_path):

@@ -65,21 +65,23 @@ def test_standings_hold_published_accuracies_committed_means_and_the_run_at_hand
     published = by_name[by_name["by"] == "published"]
     assert published["test_accuracy"].to_dict() == others
     full = [r.test_accuracy for r in results.finished() if r.recipe == "full"]
-    last = by_name.loc["+ twice the epochs, larger photos"]
+    last = by_name.loc["with ReLU, for 400 epochs on larger photos"]
     assert last["seeds"] == len(full)
     assert last["test_accuracy"] == pytest.approx(sum(full) / len(full))
     assert last["spread"] == pytest.approx(torch.tensor(full).std().item(), rel=1e-3)
 
 
-def test_layers_are_blocks_with_their_strides_shapes_and_all_parameters():
-    model = GroceryNet(Layout(((4, 6), (8, 8)), expansion=2.0), [0, 1, 1])
+@pytest.mark.parametrize("activation", ["SiLU", "ReLU"])
+def test_layers_are_blocks_with_their_strides_shapes_and_all_parameters(activation):
+    layout = Layout(((4, 6), (8, 8)), expansion=2.0, activation=activation)
+    model = GroceryNet(layout, [0, 1, 1])
     found = tables.layers(model, 32)
     assert found["layer"].tolist() == [
         "conv 5 x 5 to 4, stride 2",
         "conv 3 x 3 to 6; max-pool 2 x 2",
         "conv 1 x 1 to 12; conv 3 x 3 depthwise; conv 1 x 1 to 8",
         "conv 1 x 1 to 16; conv 3 x 3 depthwise; conv 1 x 1 to 8",
-        "ReLU",
+        activation,
         "mean over all positions, linear",
     ]
     assert found["shape"].tolist()[:2] == [(4, 16, 16), (6, 8, 8)]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
-from hw1lib.cnn.optimizer import ConvMuon, orthonormal_rows
+from hw1lib.cnn.optimizer import ConvMuon, one_cycle, orthonormal_rows
+from hw1lib.cnn.recipe import Recipe
 
 SETTINGS = {"lr": 0.1, "weight_decay": 0.05}
 
@@ -51,6 +52,45 @@ def test_filters_without_a_gradient_only_decay():
     conv.weight.grad = torch.zeros_like(conv.weight)
     ConvMuon([conv.weight], **SETTINGS).step()
     assert_close(conv.weight.detach(), before * (1 - 0.1 * 0.05))
+
+
+def test_step_of_a_rate_in_a_tensor_is_that_of_the_number():
+    by_number, by_tensor = layer(3), layer(3)
+    rate = torch.tensor(0.0)
+    theirs = ConvMuon([by_number.weight], lr=0.0, weight_decay=0.05)
+    ours = ConvMuon([by_tensor.weight], lr=rate, weight_decay=0.05)
+    for lr in (0.1, 0.02):
+        theirs.param_groups[0]["lr"] = lr
+        rate.fill_(lr)
+        by_number.weight.grad = torch.randn_like(by_number.weight)
+        by_tensor.weight.grad = by_number.weight.grad.clone()
+        theirs.step()
+        ours.step()
+    assert not torch.equal(by_tensor.weight, layer(3).weight)
+    assert_close(by_tensor.weight, by_number.weight)
+
+
+@pytest.mark.parametrize("kind", [float, torch.tensor])
+def test_rate_rises_to_what_it_was_and_falls_to_0_where_it_is(kind):
+    conv = layer(1)
+    conv.weight.grad = torch.zeros_like(conv.weight)
+    optimizer = ConvMuon([conv.weight], lr=kind(0.5), weight_decay=0.0)
+    (group,) = optimizer.param_groups
+    place = group["lr"]
+    cycle = one_cycle(optimizer, Recipe(warm_up=0.25), 40)
+    rates = [float(group["lr"])]
+    for _ in range(40):
+        optimizer.step()
+        cycle.step()
+        rates.append(float(group["lr"]))
+    assert rates[0] == pytest.approx(0.5 / 25)
+    top = rates.index(max(rates))
+    assert top in (9, 10)
+    assert max(rates) == pytest.approx(0.5, rel=0.01)
+    assert rates[-1] < 1e-5
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert kind is float or group["lr"] is place, "a recorded step reads the old place"
 
 
 @given(

@@ -88,12 +88,12 @@ RATES = pd.DataFrame(
         "size": [64, 96, 96] * 2,
     }
 )
-ABLATION = pd.DataFrame(
+GAINS = pd.DataFrame(
     {
-        "variant": ["default", "default", "other", "default", "other", "other"],
-        "split": ["held out"] * 3 + ["val"] * 3,
-        "loss": [0.2, 0.4, 0.5, 1.0, 2.0, 3.0],
-        "accuracy": [0.9, 0.7, 0.6, 0.5, 0.4, 0.2],
+        "part": ["more", "less", "more", "less"],
+        "measure": ["accuracy", "accuracy", "loss", "loss"],
+        "gain": [0.02, -0.01, -0.3, 0.1],
+        "error": [0.005, 0.01, 0.1, 0.2],
     }
 )
 
@@ -106,7 +106,7 @@ def slope_of(x):
 FIGURES = {
     "curves": lambda t: plots.curves(run(), ("train", "test"), title=t, kept=2),
     "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
-    "variants": lambda t: plots.variants(ABLATION, title=t),
+    "gains": lambda t: plots.gains(GAINS, title=t),
     "standings": lambda t: plots.standings(MODELS, title=t),
     "saturation": lambda t: plots.saturation(
         {"wide": torch.randn(9), "narrow": torch.randn(9)},
@@ -387,19 +387,19 @@ def test_reliability_has_confidence_on_the_x_axis_and_counts_in_the_same_bins():
     assert (right.get_xlabel(), right.get_ylabel()) == ("confidence", "photos")
 
 
-def test_variants_are_rows_and_the_line_is_the_mean_of_the_first():
-    left, right = plots.variants(ABLATION, title="t").axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["default", "other"]
-    assert left.get_ylim()[0] > left.get_ylim()[1], "the first variant is not on top"
-    marks = [points.get_offsets().tolist() for points in left.collections]
-    assert marks == [[[0.2, 0], [0.4, 0]], [[0.5, 1]]]
-    marks = [points.get_offsets().tolist() for points in right.collections]
-    assert marks == [[[1, 0]], [[2, 1], [3, 1]]]
-    assert list(left.lines[0].get_xdata()) == pytest.approx([0.3, 0.3])
-    assert list(right.lines[0].get_xdata()) == [1, 1]
-    assert [axis.get_xlabel() for axis in (left, right)] == ["loss, held out", "loss, val"]
-    shares = [[(text.xy[1], text.get_text()) for text in a.texts] for a in (left, right)]
-    assert shares == [[(0, "80%"), (1, "60%")], [(0, "50%"), (1, "30%")]]
+def test_gains_are_marks_with_two_standard_errors_either_way():
+    left, right = plots.gains(GAINS, title="t").axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["more", "less"]
+    assert left.get_ylim()[0] > left.get_ylim()[1], "the first part is not on top"
+    expected = ([(2, 1, 3), (-1, -3, 1)], [(-0.3, -0.5, -0.1), (0.1, -0.3, 0.5)])
+    for axis, rows in zip((left, right), expected, strict=True):
+        marks, _, (bars,) = axis.containers[0]
+        ends = [segment[:, 0].tolist() for segment in bars.get_segments()]
+        for row, mark, end in zip(rows, marks.get_xdata(), ends, strict=True):
+            assert [mark, *end] == pytest.approx(row)
+        assert list(axis.lines[-1].get_xdata()) == [0, 0]
+    labels = [axis.get_xlabel() for axis in (left, right)]
+    assert labels == ["change of accuracy, points", "change of loss, nats"]
 
 
 def test_standings_link_own_results_and_leave_others_hollow_each_with_its_numbers():

@@ -16,15 +16,16 @@ from torchvision.transforms.v2.functional import ten_crop
 from hw1lib import ranks
 from hw1lib.cnn.augment import augment, cutmix, resize
 from hw1lib.cnn.model import GroceryNet
-from hw1lib.cnn.optimizer import optimizers
+from hw1lib.cnn.optimizer import one_cycle, optimizers
 from hw1lib.cnn.recipe import CROP_SIDE, Recipe
 from hw1lib.history import EpochRecord, Metrics
+from hw1lib.recorded import Recorded
 
 
 class CNNLearner:
     """Muon and AdamW on a one-cycle schedule; evaluated with averaged weights.
 
-    Trained on fine labels, evaluated on coarse ones.
+    Trained on fine and coarse labels, evaluated on coarse ones.
 
     Attributes:
         model: the network being trained.
@@ -45,21 +46,14 @@ class CNNLearner:
         average = get_ema_multi_avg_fn(recipe.ema_decay)
         self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
         self._optimizers = optimizers(self.model, recipe)
-        self._schedules = [
-            torch.optim.lr_scheduler.OneCycleLR(
-                optimizer,
-                optimizer.defaults["lr"],
-                total_steps=recipe.num_epochs * steps_per_epoch + 1,
-                pct_start=recipe.warm_up,
-                cycle_momentum=False,
-            )
-            for optimizer in self._optimizers
-        ]
+        steps = recipe.num_epochs * steps_per_epoch
+        self._schedules = [one_cycle(opt, recipe, steps) for opt in self._optimizers]
+        self._recorded: Recorded | None = None
 
     @property
     def lr(self) -> float:
         """AdamW's learning rate in the next step; Muon's rises and falls with it."""
-        return self._schedules[0].get_last_lr()[0]
+        return float(self._schedules[0].get_last_lr()[0])
 
     @property
     def size(self) -> int:
@@ -85,18 +79,27 @@ class CNNLearner:
         if torch.rand(()) < self.recipe.cutmix:
             x, order, share = cutmix(x)
             targets = targets.lerp(targets[order], share)
-        logits = self._parallel(x)
-        smoothing = self.recipe.label_smoothing
-        loss = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
-        self.model.zero_grad()
-        (loss * (ranks.count() / count)).backward()  # the ranks' gradients are averaged
-        for part in (*self._optimizers, *self._schedules):
-            part.step()
+        if self._recorded is None and x.is_cuda and ranks.count() == 1:
+            self._recorded = Recorded(self._step)
+        logits = (self._recorded or self._step)(x, targets, ranks.count() / count)
+        for schedule in self._schedules:
+            schedule.step()
         self.averaged.update_parameters(self.model)
         with torch.inference_mode():
-            return _score(
-                self.model.coarse(logits.detach()), self.model.coarse_of.to(y.device)[y]
-            )
+            return _score(self.model.coarse(logits), self.model.coarse_of.to(y.device)[y])
+
+    def _step(self, x: Tensor, targets: Tensor, scale: float) -> Tensor:
+        """Logits of the fine classes from before the step, which the optimisers make."""
+        logits = self._parallel(x)
+        how = {"reduction": "sum", "label_smoothing": self.recipe.label_smoothing}
+        fine = F.cross_entropy(logits, targets, **how)
+        coarse = F.cross_entropy(self.model.coarse(logits), targets @ self.model.inside, **how)
+        loss = torch.lerp(fine, coarse, self.recipe.coarse_share)
+        self.model.zero_grad()
+        (loss * scale).backward()  # the ranks' gradients are averaged
+        for optimizer in self._optimizers:
+            optimizer.step()
+        return logits.detach()
 
     def eval_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
         """The averaged network's metrics on photos as they are, with coarse labels."""
@@ -131,6 +134,11 @@ class CNNLearner:
         """Become what `state_dict` described."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
+        self._recorded = None  # it reads the rates' old places
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"] = group["lr"].to(self.model.mean.device)
 
     def _parts(self) -> dict:
         stepping = enumerate((*self._optimizers, *self._schedules))

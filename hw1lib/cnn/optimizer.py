@@ -22,11 +22,39 @@ def optimizers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     # Biases and batch norm's scales are left out of the decay: they add no complexity.
     decayed = {"params": [p for p in others if p.ndim > 1]}
     free = {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0}
-    decay = recipe.weight_decay
-    found = [torch.optim.AdamW([decayed, free], lr=recipe.lr, weight_decay=decay)]
+    decay, device = recipe.weight_decay, next(model.parameters()).device
+    on_gpu = device.type == "cuda"
+
+    def rate(lr: float) -> float | Tensor:
+        return torch.tensor(lr, device=device) if on_gpu else lr  # read by recorded steps
+
+    found = [
+        torch.optim.AdamW(
+            [decayed, free], lr=rate(recipe.lr), weight_decay=decay, capturable=on_gpu
+        )
+    ]
     if filters:
-        found.append(ConvMuon(filters, lr=recipe.muon_lr, weight_decay=decay))
+        found.append(ConvMuon(filters, lr=rate(recipe.muon_lr), weight_decay=decay))
     return found
+
+
+def one_cycle(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """The schedule of an optimiser's rate, which rises to what it is now and falls to 0.
+
+    Args:
+        optimizer: whose rate is changed.
+        recipe: how long the rate rises.
+        steps: in all.
+    """
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        float(optimizer.defaults["lr"]),
+        total_steps=steps + 1,
+        pct_start=recipe.warm_up,
+        cycle_momentum=False,
+    )
 
 
 class ConvMuon(torch.optim.Optimizer):
@@ -45,7 +73,7 @@ class ConvMuon(torch.optim.Optimizer):
         self,
         weights: Iterable[nn.Parameter],
         *,
-        lr: float,
+        lr: float | Tensor,
         weight_decay: float,
         momentum: float = 0.95,
     ) -> None:
@@ -65,7 +93,7 @@ class ConvMuon(torch.optim.Optimizer):
                 average.lerp_(weight.grad, 1 - momentum)
                 rows = orthonormal_rows(weight.grad.lerp(average, momentum).flatten(1))
                 weight.mul_(1 - lr * group["weight_decay"])
-                weight.add_(rows.view(weight.shape), alpha=-0.2 * lr * max(rows.shape) ** 0.5)
+                weight.sub_(rows.view(weight.shape) * (0.2 * max(rows.shape) ** 0.5 * lr))
 
 
 def orthonormal_rows(matrix: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ class Recipe:
         warm_up: share of the steps in which the rates rise.
         weight_decay: per step, times the learning rate.
         label_smoothing: share of the target spread evenly over the classes.
+        coarse_share: how much of the loss is that of the coarse classes, which the network is
+            asked for; the rest is that of the fine ones.
         cutmix: share of the batches whose photos get a square of another one pasted in.
         ema_decay: of the exponential moving average of the weights, per step.
         augmentation: how far photos are changed.
@@ -40,28 +42,41 @@ class Recipe:
 
     layout: Layout = field(default_factory=Layout)
     stored_size: int = 160
-    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.25, 96), (0.6, 128))
+    sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.5, 96), (0.9, 128))
     tta_sizes: tuple[int, ...] = (96, 128)
-    num_epochs: int = 200
-    evaluate_every: int = 10
+    num_epochs: int = 160
+    evaluate_every: int = 20
     batch_size: int = 64
-    lr: float = 6e-3
-    muon_lr: float | None = 24e-3
+    lr: float = 4.5e-3
+    muon_lr: float | None = 18e-3
     warm_up: float = 0.15
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
+    coarse_share: float = 0.5
     cutmix: float = 0.7
     ema_decay: float = 0.998
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 DEFAULT = Recipe()
-#: For comparison: as many parameters in a third of the layers, without inverted residuals.
-PLAIN = Layout(((16, 32), (48,), (64,), (72,)), expansion=0)
+#: For comparison: fine labels alone, ReLU, higher rates, and 128 pixels for much longer.
+RELU = replace(
+    DEFAULT,
+    layout=Layout(activation="ReLU"),
+    sizes=((0.0, 64), (0.25, 96), (0.6, 128)),
+    num_epochs=200,
+    evaluate_every=10,
+    lr=6e-3,
+    muon_lr=24e-3,
+    coarse_share=0.0,
+)
+#: The same with as many parameters in a third of the layers, without inverted residuals.
+PLAIN = Layout(((16, 32), (48,), (64,), (72,)), expansion=0, activation="ReLU")
 RECIPES = {
     "default": DEFAULT,
-    "full": replace(DEFAULT, sizes=((0.0, 96), (0.4, 128)), num_epochs=400),
-    "plain": replace(DEFAULT, layout=PLAIN, num_epochs=340),
+    "full": replace(RELU, sizes=((0.0, 96), (0.4, 128)), num_epochs=400),
+    "relu": RELU,
+    "plain": replace(RELU, layout=PLAIN, num_epochs=340),
     "short": replace(DEFAULT, sizes=((0.0, 64), (0.5, 96)), num_epochs=60),
     "draft": replace(
         DEFAULT,

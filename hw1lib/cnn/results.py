@@ -175,23 +175,36 @@ def curves(results: Iterable[Result]) -> pd.DataFrame:
 
 
 def ablation() -> pd.DataFrame:
-    """The committed figures of one change of the plain recipe at a time.
+    """What each part is worth, from the committed runs: least squares over parts and folds.
 
     Returns:
-        A row for each variant, fold and judge: variant, fold, parameters, epochs, seconds
-        (of the run), split ("held-out shelves" or "validation"), loss, accuracy, count. The
-        unchanged recipe comes first, then the others from the least validation loss on.
+        A row a part and measure ("accuracy", a share, and "loss", nats, on held-out shelves),
+        the part that adds most to accuracy first: part, measure, gain (of having the part, over
+        doing without it) and error (its standard error).
     """
-    judges = {"held_out": "held-out shelves", "val": "validation"}
-    columns = ("variant", "fold", "parameters", "epochs", "seconds")
-    rows = pd.DataFrame(
-        {name: run[name] for name in columns} | {"split": split} | run[judge]
-        for run in committed("ablation")
-        for judge, split in judges.items()
+    runs = committed("ablation")
+    parts = list(dict.fromkeys(part for run in runs for part in run["without"]))
+    folds = sorted({run["fold"] for run in runs})
+    given = torch.tensor(
+        [
+            [run["fold"] == fold for fold in folds]
+            + [part not in run["without"] for part in parts]
+            for run in runs
+        ],
+        dtype=torch.float64,
     )
-    losses = rows[rows["split"] == "validation"].groupby("variant")["loss"].mean()
-    losses["plain"] = 0.0
-    return rows.sort_values("variant", key=lambda names: names.map(losses), kind="stable")
+    inverse = (given.T @ given).inverse()
+    rows = []
+    for measure in ("accuracy", "loss"):
+        found = torch.tensor([run[measure] for run in runs], dtype=torch.float64)
+        gains = inverse @ given.T @ found
+        unexplained = (found - given @ gains).square().sum() / (len(runs) - len(gains))
+        errors = (unexplained * inverse.diagonal()).sqrt()
+        estimates = torch.stack([gains, errors], dim=1)[len(folds) :].tolist()
+        rows += [(part, measure, *both) for part, both in zip(parts, estimates, strict=True)]
+    frame = pd.DataFrame(rows, columns=["part", "measure", "gain", "error"])
+    order = frame[frame["measure"] == "accuracy"].set_index("part")["gain"]
+    return frame.sort_values("part", key=lambda p: -p.map(order), kind="stable")
 
 
 def _rounded(value):

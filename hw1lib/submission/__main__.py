@@ -39,7 +39,7 @@ environment:
                asked before the files' own sites
   HW1_STANDIN  always: only stand-ins; never: as --strict; or some of mnist,grocery,photos,vgg16
   HW1_DATA     folder of the data (default: data/)
-  HW1_RECIPE   how the CNN is trained: default, full, plain, short, draft
+  HW1_RECIPE   how the CNN is trained: default, full, relu, plain, short, draft
   HW1_DEVICE   where both networks are trained: cuda, cuda:1, mps, cpu; else the best there is
   HW1_DOWNLOAD_MINUTES  how long one place may take over one file (default: 60)
   HW1_CELL_TIMEOUT  as --cell-timeout

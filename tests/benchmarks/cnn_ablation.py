@@ -1,23 +1,24 @@
-"""What each part of the plain recipe is worth: one change at a time, for the same computing.
+"""What parts of the network and its training are worth, on shelves that are new to it.
 
-    .venv/bin/python tests/benchmarks/cnn_ablation.py [--epochs 60] [--folds 0 1]
-    .venv/bin/python tests/benchmarks/cnn_ablation.py --only "no CutMix"
+    .venv/bin/python tests/benchmarks/cnn_ablation.py [--epochs 30] [--processes 2]
 
-The photos are shown at 48, then 64 pixels. Every variant may use the processor time of so many
-epochs of the plain recipe, on one thread: a few steps of both, timed in turn, tell how many
-epochs of its own these are, whatever the speed of the machine at that time. The test split is
-not touched. The photos of a class are of a few shelves. Half of the classes, those of even fine
-label in fold 0 and of odd label in fold 1, lose the smaller of two groups of photos of like
-colours: mostly another shelf, or another shop. The judges are these photos and the validation
-split; both show what is new to the network, as most of the test photos do.
-Results are added to hw1lib/cnn/ablation.json, from which the notebook draws. Needs
-the real Grocery Store photos in data/ or a mirror (see data/README.md).
+In 16 short trainings each part in PARTS is missing from eight, and every run tells of every
+part. Eight runs are those of a Hadamard matrix, eight their mirror images, so that what a part
+is worth is mixed up neither with what another is, nor with what two bring together (Plackett
+and Burman, The design of optimum multifactorial experiments, 1946). `results.ablation` works it
+out, with standard errors from what the parts leave unexplained: chance, and the shelves.
+
+The judges are shelves. The photos of a class, of the train and validation splits together, are
+parted into two groups of like colours: mostly another shelf, or another shop. Each fold holds
+out one group of every other fine class; over the four folds each photo is held out once. The
+network is evaluated at the end, with test-time augmentation. The test split is not touched.
+Results go to hw1lib/cnn/ablation.json, from which the notebook draws. Needs the real Grocery
+Store photos in data/ or a mirror (see data/README.md).
 """
 
 import argparse
 import json
 import math
-import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
@@ -27,49 +28,48 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hw1lib import device
 from hw1lib.cnn import results
-from hw1lib.cnn.model import Layout, count_parameters
-from hw1lib.cnn.recipe import RECIPES, Recipe
+from hw1lib.cnn.model import count_parameters
+from hw1lib.cnn.recipe import PLAIN, RECIPES, Recipe
 from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets import grocery
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.datasets.resources import obtain
 from hw1lib.files import replacing
-from hw1lib.training import Batches
 
-FOLDS = 2
 FILE = Path(results.__file__).with_name("ablation.json")
 
 #: Small photos take a quarter of the time; in a shorter run the average is shorter.
-SMALL = replace(
-    RECIPES["plain"], sizes=((0.0, 48), (0.5, 64)), tta_sizes=(48, 64), ema_decay=0.995
+WHOLE = replace(
+    RECIPES["default"], sizes=((0.0, 48), (0.5, 64)), tta_sizes=(48, 64), ema_decay=0.995
 )
-AUGMENTATION = SMALL.augmentation
-INVERTED = Layout(((16,), (16, 24, 24), (40, 40), (56, 56)), expansion=4, head_channels=128)
-VARIANTS = {
-    "plain": SMALL,
-    "AdamW for the convolutions too": replace(SMALL, muon_lr=None),
-    "no CutMix": replace(SMALL, cutmix=0.0),
-    "less CutMix": replace(SMALL, cutmix=0.3),
-    "crops of at least half": replace(
-        SMALL, augmentation=replace(AUGMENTATION, area=(0.5, 1.0))
-    ),
-    "never shown smaller": replace(SMALL, augmentation=replace(AUGMENTATION, area=(0.15, 1.0))),
-    "turned by 15 degrees at most": replace(
-        SMALL, augmentation=replace(AUGMENTATION, rotation=15.0)
-    ),
-    "light and tint left alone": replace(
-        SMALL, augmentation=replace(AUGMENTATION, light=0.0, tint=0.0)
-    ),
-    "more light and tint": replace(
-        SMALL, augmentation=replace(AUGMENTATION, light=0.7, tint=0.4)
-    ),
-    "no label smoothing": replace(SMALL, label_smoothing=0.0),
-    "one convolution before the first pool": replace(
-        SMALL, layout=Layout(((24,), (40,), (64,), (96,)), expansion=0)
-    ),
-    "inverted residuals": replace(SMALL, layout=INVERTED),
+
+
+def layout(recipe: Recipe, **changes: object) -> Recipe:
+    """The recipe with another layout."""
+    return replace(recipe, layout=replace(recipe.layout, **changes))
+
+
+#: What takes each part away from a recipe.
+PARTS = {
+    "inverted residuals": lambda r: layout(r, stages=PLAIN.stages, expansion=PLAIN.expansion),
+    "SiLU": lambda r: layout(r, activation="ReLU"),
+    "Muon": lambda r: replace(r, muon_lr=None),
+    "CutMix": lambda r: replace(r, cutmix=0.0),
+    "label smoothing": lambda r: replace(r, label_smoothing=0.0),
+    "coarse classes in the loss": lambda r: replace(r, coarse_share=0.0),
 }
+
+
+def design() -> list[tuple[int, list[str]]]:
+    """The fold of each run, and the parts that it does without."""
+    half = [[(run & column).bit_count() % 2 for column in range(8)] for run in range(8)]
+    runs = half + [[1 - sign for sign in signs] for signs in half]
+    return [
+        (signs[0] + 2 * signs[1], [p for p, sign in zip(PARTS, signs[2:], strict=True) if sign])
+        for signs in runs
+    ]
 
 
 def second_shelf(split: GrocerySplit) -> Tensor:
@@ -111,102 +111,75 @@ def two_means(points: Tensor, generator: torch.Generator) -> tuple[float, Tensor
     return distances.amin(1).square().sum().item(), nearer
 
 
-def hold_out(photos: Grocery, fold: int) -> Grocery:
-    """The data set with some shelves of its training photos in place of the test split."""
-    train = photos.train
-    held = second_shelf(train) & (train.fine_labels % FOLDS == fold)
-    kept, taken = (GrocerySplit(*(part[m] for part in train)) for m in (~held, held))
-    return photos._replace(train=kept, test=taken)
+def folds(pool: GrocerySplit) -> Tensor:
+    """The fold that holds out each photo, int64, (N,).
 
-
-def epochs_in_time(base_epochs: int, recipe: Recipe, photos: Grocery) -> int:
-    """How many epochs of a recipe take the processor time of so many of the plain recipe's.
-
-    As many, where the times of an epoch differ by less than 10 %: timing is no more exact.
+    Folds 0 and 1 hold out the smaller groups of the even and of the odd fine classes, folds 2
+    and 3 the larger ones.
     """
-    ratios = [epoch_seconds(SMALL, photos) / epoch_seconds(recipe, photos) for _ in range(3)]
-    ratio = statistics.median(ratios)
-    return base_epochs if 0.9 < ratio < 1.1 else max(1, round(base_epochs * ratio))
+    return pool.fine_labels % 2 + 2 * ~second_shelf(pool)
 
 
-def epoch_seconds(recipe: Recipe, photos: Grocery) -> float:
-    """Processor time of an epoch, from a few steps at each size."""
-    starts, sizes = zip(*recipe.sizes, strict=True)
-    shares = [end - start for start, end in zip(starts, (*starts[1:], 1.0), strict=True)]
-    steps = len(photos.train.labels) / recipe.batch_size
-    return steps * sum(
-        share * step_seconds(replace(recipe, sizes=((0.0, size),)), photos)
-        for share, size in zip(shares, sizes, strict=True)
-    )
+def pooled(photos: Grocery) -> GrocerySplit:
+    """Train and validation photos in one."""
+    return GrocerySplit(*(torch.cat(parts) for parts in zip(*photos[:2], strict=True)))
 
 
-def step_seconds(recipe: Recipe, photos: Grocery) -> float:
-    """Processor time of one training step."""
-    learner = Trainer(recipe, photos, seed=0).learner
-    batches = iter(Batches(photos.train.images, photos.train.fine_labels, recipe.batch_size))
-    for index in range(5):
-        if index == 2:
-            start = time.process_time()
-        learner.train_batch(*next(batches))
-    return (time.process_time() - start) / 3
+def hold_out(photos: Grocery, held: Tensor) -> Grocery:
+    """Train and validation photos parted anew: `val` is those held out, bool, (N,)."""
+    kept, taken = (GrocerySplit(*(part[m] for part in pooled(photos))) for m in (~held, held))
+    return photos._replace(train=kept, val=taken)
 
 
-def measure(name: str, fold: int, base_epochs: int) -> dict:
-    """One variant on one fold."""
-    torch.set_num_threads(1)
-    recipe = VARIANTS[name]
-    photos = hold_out(grocery.load(obtain("grocery").path, recipe.stored_size), fold)
-    epochs = epochs_in_time(base_epochs, recipe, photos)
-    run = Trainer(
-        replace(recipe, num_epochs=epochs, evaluate_every=epochs), photos, seed=fold, name=name
-    )
-    start = time.process_time()
+def measure(number: int, epochs: int, fold_of: Tensor) -> dict:
+    """One run of the design; `fold_of` is what `folds` returns."""
+    fold, missing = design()[number]
+    recipe = replace(WHOLE, num_epochs=epochs, evaluate_every=epochs)
+    for part in missing:
+        recipe = PARTS[part](recipe)
+    photos = grocery.load(obtain("grocery").path, recipe.stored_size)
+    photos = hold_out(photos, fold_of == fold)
+    run = Trainer(recipe, photos, seed=number, device=device.chosen())
+    start = time.perf_counter()
     run.train(show=False)
-    seconds = time.process_time() - start
     return {
-        "variant": name,
+        "run": number,
+        "without": missing,
         "fold": fold,
         "parameters": count_parameters(run.model),
         "epochs": epochs,
-        "base_epochs": base_epochs,
-        "seconds": seconds,
-        "val": asdict(run.evaluate(photos.val, tta_sizes=recipe.tta_sizes)),
-        "held_out": asdict(run.evaluate(photos.test, tta_sizes=recipe.tta_sizes)),
-        "setting": results.setting(),
+        "seconds": time.perf_counter() - start,
+        **asdict(run.evaluate(photos.val, tta_sizes=recipe.tta_sizes)),
+        "setting": results.setting(run.device),
     }
 
 
 def keep(result: dict) -> None:
-    """Add a result to the file, in place of an earlier one of the same variant and fold."""
-    key = (result["variant"], result["fold"])
-    others = [r for r in results.committed("ablation") if (r["variant"], r["fold"]) != key]
+    """Add a run to the file, in place of an earlier one of the same number."""
+    others = [r for r in results.committed("ablation") if r.get("run") != result["run"]]
+    runs = sorted([*others, result], key=lambda run: run["run"])
     with replacing(FILE) as temporary:
-        temporary.write_text(json.dumps([*others, result], indent=0) + "\n", "utf-8")
+        temporary.write_text(json.dumps(runs, indent=0) + "\n", "utf-8")
 
 
 def main() -> None:
-    """Measure the variants asked for."""
+    """Make the runs asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=60, help="of the plain recipe")
-    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1], choices=range(FOLDS))
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--runs", type=int, nargs="+", default=range(len(design())))
     args = parser.parse_args()
-    with ProcessPoolExecutor(args.processes, get_context("spawn")) as pool:
-        pending = [
-            pool.submit(measure, name, fold, args.epochs)
-            for name in args.only
-            for fold in args.folds
-        ]
+    context = get_context("spawn")
+    fold_of = folds(pooled(grocery.load(obtain("grocery").path, WHOLE.stored_size)))
+    with ProcessPoolExecutor(args.processes, context, torch.set_num_threads, (1,)) as pool:
+        pending = [pool.submit(measure, number, args.epochs, fold_of) for number in args.runs]
         for future in as_completed(pending):
             result = future.result()
             keep(result)
             print(
-                "{variant}, fold {fold}: {epochs} epochs in {seconds:.0f} s".format(**result),
-                *(
-                    "· {0} {accuracy:.1%}, loss {loss:.3f}".format(split, **result[split])
-                    for split in ("val", "held_out")
-                ),
+                "run {run}, fold {fold}: held-out shelves {accuracy:.1%}, loss {loss:.3f}, "
+                "{seconds:.0f} s; without".format(**result),
+                ", ".join(result["without"]) or "nothing",
                 flush=True,
             )
 

@@ -3,11 +3,10 @@
     .venv/bin/python tests/benchmarks/gpu.py [--device cuda] [--recipe full] [--seed 42]
 
 Times the 16 epochs of Q2.II.a in three ways: `fit` on the CPU; `fit` on the device; the same
-steps recorded once as a CUDA graph and replayed, with the splits evaluated after each epoch.
-Then trains the CNN by a recipe, evaluates it as `python -m hw1lib.cnn` does, and samples how
-busy the GPU is meanwhile. Writes gpu.json beside this file, with the hardware's name. On the
-CPU the steps are taken one by one instead of recorded. Needs the real data in data/ or a mirror
-(see data/README.md).
+steps recorded as a CUDA graph and replayed, with the splits evaluated after each epoch. Then
+trains the CNN by a recipe, evaluates it as `python -m hw1lib.cnn` does, and samples how busy
+the GPU is meanwhile. Writes gpu.json beside this file, with the hardware's name. On the CPU the
+steps are not recorded. Needs the real data in data/ or a mirror (see data/README.md).
 """
 
 import argparse
@@ -16,6 +15,7 @@ import statistics
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -32,49 +32,28 @@ from hw1lib.files import replacing
 from hw1lib.history import History
 from hw1lib.losses import one_hot
 from hw1lib.network import FullyConnectedNetwork
+from hw1lib.recorded import Recorded
 from hw1lib.training import Batches, evaluate, fit, one_thread_without_autograd, set_seed
 
 NUM_EPOCHS, BATCH_SIZE, LR = 16, 32, 0.01
 
 
-class RecordedSteps:
-    """Steps of the hand-written network without a word to the CPU in between.
+def steps_of_an_epoch(network: FullyConnectedNetwork, X: Tensor, y: Tensor) -> Callable:
+    """A function that takes all of them, in the order of the data; recorded on a GPU."""
+    targets = one_hot(y, len(network.b2))
 
-    Which batch is next is counted on the device, so that one recorded step serves for all.
-    """
+    def step(x: Tensor, target: Tensor) -> Tensor:
+        y_hat = network.forward(x)
+        network.backward(x, target, y_hat)
+        return y_hat
 
-    def __init__(self, network: FullyConnectedNetwork, X: Tensor, y: Tensor) -> None:
-        self.network, self.X = network, X
-        self.targets = one_hot(y, len(network.b2))
-        self.rows = torch.arange(BATCH_SIZE, device=X.device)  # of the next batch
-        self.graph = self._record() if X.is_cuda else None
+    take = Recorded(step) if X.is_cuda else step
 
-    def epoch(self) -> None:
-        """All batches, in the order of the data; as many examples as batches hold."""
-        self.rows.copy_(torch.arange(BATCH_SIZE))
-        take = self.graph.replay if self.graph else self._step
-        for _ in range(len(self.X) // BATCH_SIZE):
-            take()
+    def epoch() -> None:
+        for batch in zip(X.split(BATCH_SIZE), targets.split(BATCH_SIZE), strict=True):
+            take(*batch)
 
-    def _step(self) -> None:
-        x, y = self.X.index_select(0, self.rows), self.targets.index_select(0, self.rows)
-        y_hat = self.network.forward(x)
-        self.network.backward(x, y, y_hat)
-        self.rows += BATCH_SIZE
-
-    def _record(self) -> "torch.cuda.CUDAGraph":
-        kept = {name: weight.clone() for name, weight in self.network.weights().items()}
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # libraries set themselves up in the first calls
-            for _ in range(3):
-                self._step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._step()
-        self.network.load_weights(kept)
-        return graph
+    return epoch
 
 
 def by_fit(split: dict, where: torch.device) -> tuple[float, float]:
@@ -98,9 +77,9 @@ def by_graph(split: dict, where: torch.device) -> tuple[float, float]:
     network = FullyConnectedNetwork(784, 10, 128, sigmoid, LR, device=where)
     start = time.perf_counter()
     with one_thread_without_autograd():
-        steps = RecordedSteps(network, X["train"], y["train"])
+        epoch = steps_of_an_epoch(network, X["train"], y["train"])
         for _ in range(NUM_EPOCHS):
-            steps.epoch()
+            epoch()
             reached = {n: evaluate(network, Batches(X[n], y[n], 10_000)) for n in X}
     return time.perf_counter() - start, reached["test"].accuracy
 

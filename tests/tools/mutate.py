@@ -48,6 +48,7 @@ TESTS = {
     "experiments": "experiments",
     "device": "device",
     "ranks": "ranks cnn",
+    "recorded": "recorded",
     "vgg": "vgg",
     "files": "resources download",
     **dict.fromkeys(
