@@ -1,5 +1,7 @@
 """What benchmarks compare is what they say it is."""
 
+import math
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -10,7 +12,7 @@ from hw1lib.datasets.grocery import Grocery, GrocerySplit
 from hw1lib.history import History
 from hw1lib.network import FullyConnectedNetwork
 from hw1lib.training import Batches, fit, set_seed
-from tests.benchmarks import cnn_ablation
+from tests.benchmarks import cnn_ablation, cnn_time
 from tests.benchmarks.gpu import BATCH_SIZE, steps_of_an_epoch
 
 
@@ -80,3 +82,14 @@ def test_taking_a_part_away_changes_the_recipe_and_nothing_else(part):
     changed = {k for k, v in vars(without).items() if v != getattr(whole, k)}
     assert len(changed) == 1
     assert cnn_ablation.PARTS[part](without) == without
+
+
+@pytest.mark.parametrize("name", ["default", "relu", "full"])
+def test_the_work_of_a_training_is_all_its_steps_and_evaluations(name):
+    recipe = RECIPES[name]
+    found = cnn_time.work(recipe)
+    assert list(found) == [size for _, size in recipe.sizes]
+    steps, batches = map(sum, zip(*found.values(), strict=True))
+    assert steps == pytest.approx(recipe.num_epochs * math.ceil(2640 / recipe.batch_size))
+    each = math.ceil(2640 / 64) + math.ceil(296 / 64)
+    assert batches == pytest.approx(each * recipe.num_epochs / recipe.evaluate_every)
