@@ -13,8 +13,9 @@ mirror (see data/README.md).
 - reference: 3 blocks of convolution 3x3, batch norm, ReLU and max-pool 4 (21, 42, 84 channels),
   one linear layer, 98 533 parameters; 256 x 256 photos, batches of 150, Adam at 5e-4, weight
   decay 1e-2, no augmentation;
-- short: the plain recipe's network and augmentation, in fewer epochs on smaller photos and
-  without CutMix, which slows the first epochs down.
+- short: the default recipe with the plain network, eight epochs of batches of 32 on smaller
+  photos, and whatever slows the first epochs down weakened or left out: CutMix, smoothed
+  labels, strong augmentation. It was chosen by validation accuracy.
 """
 
 import argparse
@@ -36,13 +37,20 @@ from hw1lib.training import Batches, evaluate, fit, set_seed
 
 TARGET = 0.6531
 ITS_EPOCHS, ITS_BEST_EPOCH = 30, 21
+DEFAULT = recipe.RECIPES["default"]
 SHORT = replace(
-    recipe.RECIPES["plain"],
-    num_epochs=25,
-    evaluate_every=2,
+    DEFAULT,
+    layout=replace(recipe.PLAIN, activation=DEFAULT.layout.activation),
+    num_epochs=8,
+    evaluate_every=8,
+    batch_size=32,
     sizes=((0.0, 48), (0.5, 64)),
     cutmix=0.0,
-    ema_decay=0.99,
+    label_smoothing=0.0,
+    ema_decay=0.98,
+    augmentation=replace(
+        DEFAULT.augmentation, area=(0.35, 1.0), rotation=15.0, light=0.3, tint=0.1
+    ),
 )
 
 
