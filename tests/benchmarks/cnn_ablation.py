@@ -154,7 +154,7 @@ def measure(number: int, epochs: int, fold_of: Tensor) -> dict:
 
 def keep(result: dict) -> None:
     """Add a run to the file, in place of an earlier one of the same number."""
-    others = [r for r in results.committed("ablation") if r.get("run") != result["run"]]
+    others = [r for r in results.committed("ablation") if r["run"] != result["run"]]
     runs = sorted([*others, result], key=lambda run: run["run"])
     with replacing(FILE) as temporary:
         temporary.write_text(json.dumps(runs, indent=0) + "\n", "utf-8")
