@@ -534,6 +534,13 @@ def test_streams_that_are_closed_cost_no_file(project, closed):
     assert has_new_set(project)
 
 
+def test_the_last_words_of_the_kernel_are_not_the_users(project):
+    project.write("import atexit, os\natexit.register(os.write, 2, b'last words')")
+    process = project.start()
+    assert (process.communicate(timeout=HANG_S)[1], process.returncode) == ("", 0)
+    assert has_new_set(project)
+
+
 # The surroundings. ----------------------------------------------------------------------------
 
 

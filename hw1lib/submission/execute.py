@@ -80,6 +80,8 @@ def execute(
         record_timing=False,
         coalesce_streams=True,
         store_widget_state=False,
+        # Asked to end by itself, a kernel has now and then failed an assertion, aloud.
+        shutdown_kernel="immediate",
         # A kernel left alone would say so on the terminal, after all else.
         extra_arguments=["--log-level=ERROR"],
     )
@@ -128,12 +130,10 @@ class _Client(NotebookClient):
     async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
         # The inherited one answers a signal by killing the kernel, which then looks like a
         # crash; here the signal ends the run, and whatever ends the run stops the kernel.
-        self.shutdown_kernel = "immediate"
         try:
             await self.async_start_new_kernel(**kwargs)
             await self._connect()
             yield
-            self.shutdown_kernel = "graceful"
             self._screen.section("All cells have run")
         finally:
             self._screen.rewrite("")
