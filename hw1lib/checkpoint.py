@@ -165,7 +165,7 @@ class Training:
             if self._made_by:
                 self._open(self._folder)
         self._load(parts)
-        if self.history.finished >= num_epochs:
+        if self.history.records and self.history.finished >= num_epochs:
             report(self.history.records[-1])
         return fit(
             learner,

@@ -52,13 +52,14 @@ def _sweep(target: Path) -> None:
     for leftover in target.parent.glob(glob.escape(f".{target.name}.tmp-") + "*"):
         with suppress(OSError):  # another process may sweep too
             old = time.time() - leftover.stat().st_mtime > _ABANDONED_S
-            if old and not _is_running(leftover.name.rpartition("-")[2]):
+            if old and not is_being_written(leftover):
                 remove(leftover)
 
 
-def _is_running(pid: str) -> bool:
+def is_being_written(temporary: Path) -> bool:
+    """Whether the process that writes under a name of `replacing` runs on this machine."""
     try:
-        os.kill(int(pid), 0)
+        os.kill(int(temporary.name.rpartition("-")[2]), 0)
     except (ValueError, OverflowError, ProcessLookupError):
         return False
     except PermissionError:

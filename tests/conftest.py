@@ -31,8 +31,12 @@ def data_folder(tmp_path_factory, monkeypatch) -> Path:
     monkeypatch.setenv("HW1_DATA", str(folder))
     monkeypatch.setenv("HW1_BUILD", str(folder / "build"))
     monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
-    for name in ("HW1_MIRROR", "HW1_STANDIN", "HW1_OUTPUT", "HW1_FRESH"):
-        monkeypatch.delenv(name, raising=False)
+    for name in (
+        *("HW1_MIRROR", "HW1_STANDIN", "HW1_DOWNLOAD_MINUTES", "HW1_OUTPUT", "HW1_FRESH"),
+        *("HW1_RECIPE", "HW1_DEVICE", "HW1_CELL_TIMEOUT"),
+    ):
+        monkeypatch.setenv(name, "")  # so that what a test sets goes with it
+        monkeypatch.delenv(name)
     monkeypatch.setenv("no_proxy", "*")
     return folder
 

@@ -89,6 +89,13 @@ def check_like(whole, learner, training):
     assert torch.equal(torch.rand(3), following), "what follows is drawn otherwise"
 
 
+@pytest.mark.parametrize("name", ["num_epochs", "every"])
+@pytest.mark.parametrize("count", [0, -1])
+def test_counts_below_one_are_refused(tmp_path, name, count):
+    with pytest.raises(ValueError, match=rf"{name}={count}: expected .* at least 1"):
+        train(Drawn(), tmp_path, **{name: count})
+
+
 # Stopped, and gone on. ------------------------------------------------------------------------
 
 

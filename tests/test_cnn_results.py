@@ -19,6 +19,7 @@ from hw1lib.cnn.model import GroceryNet, count_parameters
 from hw1lib.cnn.recipe import RECIPES
 from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets.grocery import FINE_CLASSES
+from hw1lib.datasets.resources import ResourceError
 from hw1lib.history import EpochRecord, History, Metrics
 from tests.benchmarks.cnn_ablation import PARTS, design
 from tests.test_cnn import TINY, photos
@@ -219,10 +220,10 @@ def run_command(monkeypatch, tmp_path):
 
         return train
 
-    def run(*arguments):
+    def run(*arguments, status=0):
         monkeypatch.setattr(sys, "argv", ["cnn", *arguments])
-        assert command_line.main() == 0
-        return asked.pop()
+        assert command_line.main() == status
+        return asked.pop() if asked else None
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command_line, "train_seeds", runs("each"))
@@ -252,6 +253,26 @@ def test_the_command_without_options_trains_the_default_recipe_from_seed_42(
     assert run_command() == ("each", "default", [42], {"processes": 1})
     assert len(capsys.readouterr().out.splitlines()) == 1, "a table of one run"
     assert results.load(tmp_path / "cnn-results.json") == RUNS[:1]
+
+
+def test_the_command_trains_on_no_stand_in_that_nobody_asked_for(
+    run_command, monkeypatch, tmp_path, capsys
+):
+    def train(recipe, seeds, **options):
+        yield RUNS[0]
+        raise ResourceError("Grocery", [os.environ["HW1_STANDIN"]], "plug it in")
+
+    monkeypatch.setattr(command_line, "train_seeds", train)
+    run_command(status=1)
+    assert "Tried:\n  - never\nWhat to do: plug it in" in capsys.readouterr().err
+    assert results.load(tmp_path / "cnn-results.json") == RUNS[:1], "what was finished is kept"
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two"])
+def test_the_command_needs_a_process(run_command, capsys, count):
+    with pytest.raises(SystemExit):
+        run_command("--processes", count)
+    assert f"'{count}' is no number from 1 on" in capsys.readouterr().err
 
 
 def test_the_command_under_torchrun_trains_on_all_ranks(run_command, monkeypatch):

@@ -87,11 +87,11 @@ def has_new_set(project: Project) -> bool:
 def test_a_cell_that_hangs_is_named_after_the_time_allowed(project, capsys):
     project.write("# waits for Godot\nwhile True: pass", "never = 'reached'")
     before = project.files()
-    assert project.export("--cell-timeout", "1") == 1
+    assert project.export("--cell-timeout", "8") == 1
     error = capsys.readouterr().err
     assert "Cell 3 of 4 failed" in error
     assert "# waits for Godot" in error
-    assert "took more than the 1 s that --cell-timeout (or HW1_CELL_TIMEOUT) allows" in error
+    assert "took more than the 8 s that --cell-timeout (or HW1_CELL_TIMEOUT) allows" in error
     assert_only_kept(project, before, executed=2)
 
 
@@ -116,6 +116,21 @@ def test_a_time_that_is_none_is_refused_before_anything_runs(project, capsys, se
     assert stopped.value.code == 2
     assert f"--cell-timeout: '{seconds}' is no number of seconds" in capsys.readouterr().err
     assert project.files() == before
+
+
+@pytest.mark.slow
+def test_outputs_that_come_long_after_a_cell_has_ended_are_kept(project, monkeypatch):
+    patience, process_message = 4.0, execute._Client.process_message  # nbclient's, in seconds
+
+    def slow(*arguments):
+        time.sleep(patience / 20)
+        return process_message(*arguments)
+
+    monkeypatch.setattr(execute._Client, "process_message", slow)
+    project.write("for number in range(40): display(number)")
+    assert project.export() == 0
+    executed = project.folder / "submission" / f"{NAME}.ipynb"
+    assert len(nbformat.read(executed, 4).cells[-1].outputs) == 40
 
 
 DEATHS = {
@@ -579,7 +594,9 @@ def test_what_a_killed_run_left_goes_and_other_things_in_build_stay(project):
     (build_folder / "run" / "output").mkdir(parents=True)
     (build_folder / "run" / "output" / "cnn.pt").touch()
     (build_folder / "cnn.pt").write_text("of an earlier run")
-    for name in ("trained/kept.pt", "trained/.half.pt.tmp-4711", "tmp/pymp-4711"):
+    names = ("trained/kept.pt", "trained/.half.pt.tmp-99999999", "tmp/pymp-4711")
+    being_written = f".more.pt.tmp-{os.getpid()}"  # as by a notebook in Jupyter
+    for name in (*names, f"trained/{being_written}"):
         (build_folder / name).parent.mkdir(exist_ok=True)
         (build_folder / name).touch()
     (project.folder / ".submission.tmp-4711").mkdir()
@@ -589,7 +606,9 @@ def test_what_a_killed_run_left_goes_and_other_things_in_build_stay(project):
     }
     assert not list(project.folder.glob(".submission*"))
     assert (build_folder / "cnn.pt").read_text() == "of an earlier run"
-    assert [path.name for path in (build_folder / "trained").iterdir()] == ["kept.pt"]
+    assert {path.name for path in (build_folder / "trained").iterdir()} == {
+        *("kept.pt", being_written)
+    }
     assert not list((build_folder / "tmp").iterdir())
 
 
@@ -758,6 +777,20 @@ def test_pdf_only_publishes_the_last_executed_notebook_and_says_what_it_is(proje
     executed = (project.folder / "submission" / f"{NAME}.ipynb").read_text()
     assert "then" in executed
     assert "now" not in executed
+
+
+@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.parametrize("asked", ["", "never"])
+def test_pdf_only_is_no_draft_where_the_data_are_gone_since(
+    project, monkeypatch, capsys, asked
+):
+    assert project.export() == 0
+    project.stand_ins.add("mnist")
+    monkeypatch.setenv("HW1_STANDIN", asked)
+    capsys.readouterr()
+    assert project.export("--pdf-only") == 0
+    assert has_new_set(project)
+    assert "DRAFT" not in capsys.readouterr().out
 
 
 def test_pdf_only_runs_nothing_and_says_so(project, capsys):

@@ -57,7 +57,7 @@ class Result:
 
 
 def result_of(run: Trainer, recipe: str) -> Result:
-    """Evaluate a finished run on the test split, which is done here and nowhere else."""
+    """Evaluate a finished run on the test split, once."""
     test = run.evaluate(run.photos.test, tta_sizes=run.recipe.tta_sizes)
     without_tta = run.evaluate(run.photos.test)
     return Result(
@@ -147,8 +147,8 @@ def table(results: Iterable[Result]) -> str:
     return "\n\n".join(part.to_string(**style) for part in parts)
 
 
-def committed(name: str) -> list:
-    """Records that the project keeps beside this module.
+def committed(name: str) -> list | dict:
+    """Records that the project keeps beside this module; "reference" is one, by name.
 
     Args:
         name: "results", which `frame` and `curves` take as `Result(**record)`; "ablation" of

@@ -55,6 +55,14 @@ def obtain_all() -> dict[str, Source]:
     return {name: obtain(name) for name in RESOURCES}
 
 
+def refuse_stand_ins() -> None:
+    """Let `obtain` stand in for nothing unasked, here and in processes started from here.
+
+    For commands whose results would otherwise pass for those of real data.
+    """
+    os.environ["HW1_STANDIN"] = os.environ.get("HW1_STANDIN") or "never"
+
+
 def obtain(name: str) -> Source:
     """Find a resource, fetch it, or stand in for it.
 

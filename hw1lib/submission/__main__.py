@@ -150,6 +150,8 @@ def command_line() -> int:
     try:
         return main()
     except _Stop as stop:
+        for number in _STOPPED:  # a second one would cut these words off
+            signal.signal(number, signal.SIG_IGN)
         what = f"{_STOPPED[stop.code]}: the files of earlier exports are as they were."
         return _say(what, 128 + stop.code)
 

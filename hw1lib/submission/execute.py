@@ -31,7 +31,7 @@ _LOG_EVERY_S = 300.0  # between progress lines where there is no terminal to rew
 
 #: Variables of the user's own that would change what cells print, or add to it.
 _FOREIGN = re.compile(
-    r"(PYTHON|I?PYTHON|JUPYTER|JPY_|MPL|MATPLOTLIB|OMP_|GOMP_).*|COLUMNS|LINES|.*_COLOR"
+    r"(PYTHON|I?PYTHON|PYTEST_|JUPYTER|JPY_|MPL|MATPLOTLIB|OMP_|GOMP_).*|COLUMNS|LINES|.*_COLOR"
 )
 _THREADS = re.compile(r"[1-9]\d*(,[1-9]\d*)*")
 
@@ -51,7 +51,8 @@ def execute(
     """Execute a notebook in place; each section says when it begins.
 
     Nothing of the user's own Python, Jupyter or IPython set-up takes part, and no time of day
-    is kept: two runs of the same code leave the same notebook.
+    is kept: two runs of the same code leave the same notebook. When the last cell has run the
+    kernel is killed with all its processes: what cells leave to `atexit` is not done.
 
     Args:
         notebook: changed in place; after an error it holds the outputs up to that point.
@@ -77,6 +78,7 @@ def execute(
         km=kernel,
         timeout=cell_timeout,
         startup_timeout=10**9,  # it is counted on a clock that may jump; ours is not
+        iopub_timeout=10**9,  # outputs that come late are outputs
         record_timing=False,
         coalesce_streams=True,
         store_widget_state=False,

@@ -35,7 +35,7 @@ from hw1lib.cnn.recipe import PLAIN, RECIPES, Recipe
 from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets import grocery
 from hw1lib.datasets.grocery import Grocery, GrocerySplit
-from hw1lib.datasets.resources import obtain
+from hw1lib.datasets.resources import obtain, refuse_stand_ins
 from hw1lib.files import replacing
 
 FILE = Path(results.__file__).with_name("ablation.json")
@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--runs", type=int, nargs="+", default=range(len(design())))
     args = parser.parse_args()
+    refuse_stand_ins()
     context = get_context("spawn")
     fold_of = folds(pooled(grocery.load(obtain("grocery").path, WHOLE.stored_size)))
     with ProcessPoolExecutor(args.processes, context, torch.set_num_threads, (1,)) as pool:

@@ -31,7 +31,7 @@ from hw1lib.cnn import recipe, results
 from hw1lib.cnn.model import count_parameters
 from hw1lib.cnn.trainer import Trainer
 from hw1lib.datasets import grocery
-from hw1lib.datasets.resources import obtain
+from hw1lib.datasets.resources import obtain, refuse_stand_ins
 from hw1lib.history import EpochRecord, History
 from hw1lib.training import Batches, evaluate, fit, set_seed
 
@@ -157,6 +157,7 @@ def main() -> None:
         "--epochs", type=int, default=ITS_EPOCHS, help="of the reference, at most"
     )
     args = parser.parse_args()
+    refuse_stand_ins()
     folder = obtain("grocery").path
     print("short recipe")
     short = run_short(folder, args.seed)
