@@ -141,7 +141,7 @@ class FullyConnectedNetwork:
         self.b2.sub_(dlogits.sum(0), alpha=self.lr)
 
     def _layer_gradients(self, x: Tensor, y: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the mean cross-entropy by z1 and by the logits (Q1.II), (B, H) and (B, C)."""
+        """Gradients of the mean cross-entropy by z1 and by the logits, (B, H) and (B, C)."""
         _check_batch(x, y, y_hat)
         dlogits = (y_hat - y).div_(len(x))  # (B, C)
         da1 = dlogits @ self.W2.T  # (B, H)

@@ -67,6 +67,8 @@ def curves(
         axis.set(xlabel="epoch", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    if kept is not None:
+        axes[1].set_ylim(bottom=0)  # a longer legend needs the room
     _log_scale(axes[0])
     if rates is not None:
         _schedule(axes[2], rates)
@@ -82,9 +84,11 @@ def _schedule(axis: Axes, rates: pd.DataFrame) -> None:
     top = rates["lr"].max()
     for number, (size, part) in enumerate(rates.groupby("size")):
         axis.axvline(part["epoch"].min(), color="0.6", linewidth=1, linestyle=":")
-        place = part["epoch"].min(), (1.45 + 0.25 * (number % 2)) * top  # two rows of labels
+        start, height = part["epoch"].min(), 1.45 + 0.25 * (number % 2)  # two rows of labels
+        late = start > 0.8 * rates["epoch"].max()  # there the frame would cut it
         label = {"textcoords": "offset points", "fontsize": SMALL, "color": "0.3"}
-        axis.annotate(f"{size} px", place, (2, 0), **label)
+        label |= {"xytext": (-2, 0), "ha": "right"} if late else {"xytext": (2, 0)}
+        axis.annotate(f"{size} px", (start, height * top), **label)
     axis.set(xlabel="epoch", ylabel="learning rate", ylim=(0, 1.95 * top))
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
@@ -156,7 +160,7 @@ def jacobians(panels: Mapping[str, Tensor], *, title: str) -> Figure:
     limit = max(J.abs().max().item() for J in panels.values())
     for axis, (name, J) in zip(axes, panels.items(), strict=True):
         _written(axis, J, limit)
-        axis.set(title=name, xlabel="k (input)", ylabel="i (output)", aspect="equal")
+        axis.set(title=name, xlabel="k (input)", ylabel="i (output)", aspect="auto")
     return figure
 
 
@@ -264,6 +268,7 @@ def standings(models: pd.DataFrame, *, title: str) -> Figure:
         text = f"{accuracy:.1%}" if spread != spread else f"{accuracy:.1%} ± {spread:.1%}"
         size = "" if count != count else f", {count:,.0f} parameters"
         place = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
+        place["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
         axis.annotate(text + size, (accuracy, row), fontsize=SMALL, **place)
     low, high = models["test_accuracy"].min(), models["test_accuracy"].max()
     axis.set(xlim=(low - 0.02, high + 0.9 * (high - low)), xlabel="test accuracy")

@@ -221,12 +221,12 @@ def test_strict_export_without_a_network_ends_with_status_3_and_no_files(tmp_pat
 def test_trickle_is_given_up_at_the_deadline_and_the_next_run_goes_on(
     mirror, checkpoints, monkeypatch, fault
 ):
-    monkeypatch.setenv("HW1_DOWNLOAD_MINUTES", "0.01")
+    monkeypatch.setenv("HW1_DOWNLOAD_MINUTES", "0.03")
     meets(mirror, fault)
     started = time.monotonic()
-    with pytest.raises(ResourceError, match=r"not done after 0\.01 min.*HW1_DOWNLOAD_MINUTES"):
+    with pytest.raises(ResourceError, match=r"not done after 0\.03 min.*HW1_DOWNLOAD_MINUTES"):
         obtain("vgg16")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60, "it would trickle for ever"
     came = sum(path.stat().st_size for path in checkpoints.glob(PART))
     assert came or fault is Answer.trickle_headers
     monkeypatch.delenv("HW1_DOWNLOAD_MINUTES")

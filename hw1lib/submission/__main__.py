@@ -44,6 +44,8 @@ environment:
   HW1_DOWNLOAD_MINUTES  how long one place may take over one file (default: 60)
   HW1_CELL_TIMEOUT  as --cell-timeout
   HW1_FRESH    1: as --fresh
+  HW1_TORCH    cuda or cpu: which build of torch .venv has, on Linux
+  HW1_TORCH_INDEX  address of the CPU builds (default: PyTorch's own)
   PYTHON       the Python to make .venv with (default: the first that fits)
 
 exit status:
