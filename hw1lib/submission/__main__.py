@@ -169,7 +169,7 @@ def _open_streams() -> None:
     """Let nothing that is printed end the run, however the two streams were given to it."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:  # closed: a file that is opened would get its number
-            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the kernel wants it too
         if number:
             stream = io.TextIOWrapper(
                 io.BufferedWriter(_Patient(number, "w", closefd=False)),
