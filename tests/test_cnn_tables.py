@@ -65,7 +65,7 @@ def test_standings_hold_published_accuracies_committed_means_and_the_run_at_hand
     published = by_name[by_name["by"] == "published"]
     assert published["test_accuracy"].to_dict() == others
     full = [r.test_accuracy for r in results.finished() if r.recipe == "full"]
-    last = by_name.loc["with ReLU, for 400 epochs on larger photos"]
+    last = by_name.loc["+ larger photos, a few more epochs"]
     assert last["seeds"] == len(full)
     assert last["test_accuracy"] == pytest.approx(sum(full) / len(full))
     assert last["spread"] == pytest.approx(torch.tensor(full).std().item(), rel=1e-3)

@@ -74,7 +74,7 @@ RELU = replace(
 PLAIN = Layout(((16, 32), (48,), (64,), (72,)), expansion=0, activation="ReLU")
 RECIPES = {
     "default": DEFAULT,
-    "full": replace(RELU, sizes=((0.0, 96), (0.4, 128)), num_epochs=400),
+    "full": replace(DEFAULT, sizes=((0.0, 64), (0.15, 96), (0.5, 128)), num_epochs=180),
     "relu": RELU,
     "plain": replace(RELU, layout=PLAIN, num_epochs=340),
     "short": replace(DEFAULT, sizes=((0.0, 64), (0.5, 96)), num_epochs=60),

@@ -120,7 +120,7 @@ def standings(recipe: str, parameters: int, test_accuracy: float) -> pd.DataFram
         "+ test-time augmentation": ("plain", "test_accuracy"),
         "+ inverted residuals": ("relu", "test_accuracy"),
         "+ SiLU, coarse classes in the loss, less time": ("default", "test_accuracy"),
-        "with ReLU, for 400 epochs on larger photos": ("full", "test_accuracy"),
+        "+ larger photos, a few more epochs": ("full", "test_accuracy"),
     }
     own = [{"name": f"this run, {recipe} recipe", "parameters": parameters, "seeds": 1}]
     own[0] |= {"test_accuracy": test_accuracy, "by": "this run"}
