@@ -550,10 +550,15 @@ def test_streams_that_are_closed_cost_no_file(project, closed):
 
 
 def test_the_last_words_of_the_kernel_are_not_the_users(project):
-    project.write("import atexit, os\natexit.register(os.write, 2, b'last words')")
+    project.write(
+        "import atexit, os\natexit.register(os.write, 2, b'last words')",
+        "left_open = (output / 'notes.txt').open('w')\nleft_open.write('last lines')",
+    )
     process = project.start()
     assert (process.communicate(timeout=HANG_S)[1], process.returncode) == ("", 0)
     assert has_new_set(project)
+    kept = project.folder / "build" / "executed" / "notes.txt"
+    assert kept.read_text() == "last lines", "a file that a cell left open"
 
 
 # The surroundings. ----------------------------------------------------------------------------

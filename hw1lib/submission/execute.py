@@ -7,10 +7,10 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
@@ -51,8 +51,8 @@ def execute(
     """Execute a notebook in place; each section says when it begins.
 
     Nothing of the user's own Python, Jupyter or IPython set-up takes part, and no time of day
-    is kept: two runs of the same code leave the same notebook. When the last cell has run the
-    kernel is killed with all its processes: what cells leave to `atexit` is not done.
+    is kept: two runs of the same code leave the same notebook. What the kernel itself says,
+    as it starts and ends, is repeated only where it did not start, or died.
 
     Args:
         notebook: changed in place; after an error it holds the outputs up to that point.
@@ -82,8 +82,6 @@ def execute(
         record_timing=False,
         coalesce_streams=True,
         store_widget_state=False,
-        # Asked to end by itself, a kernel has now and then failed an assertion, aloud.
-        shutdown_kernel="immediate",
         # A kernel left alone would say so on the terminal, after all else.
         extra_arguments=["--log-level=ERROR"],
     )
@@ -94,7 +92,9 @@ def execute(
         "PYTHONDONTWRITEBYTECODE": "1",  # as -B in export.sh
     }
     try:
-        asyncio.run(client.async_execute(cwd=str(cwd), env=_inherited() | own | dict(env)))
+        with _own_words(scratch / "stderr") as words:
+            all_env = _inherited() | own | dict(env)
+            asyncio.run(client.async_execute(cwd=str(cwd), env=all_env, stderr=words))
     except CellExecutionError as error:
         raise SubmissionError(client.describe(_why_it_raised(error))) from None
     except CellTimeoutError:
@@ -106,6 +106,18 @@ def execute(
         ) from None
     except DeadKernelError:
         raise SubmissionError(client.describe(_why_it_died(client.kernel_status))) from None
+
+
+@contextmanager
+def _own_words(path: Path) -> Iterator[IO[bytes]]:
+    """Where a kernel's stderr goes: libraries under it fail assertions as it ends, aloud."""
+    with path.open("w+b") as words:
+        try:
+            yield words
+        except (SubmissionError, DeadKernelError):
+            words.seek(0)
+            sys.stderr.write(words.read().decode(errors="replace"))
+            raise
 
 
 class _Client(NotebookClient):
@@ -132,10 +144,12 @@ class _Client(NotebookClient):
     async def async_setup_kernel(self, **kwargs: Any) -> AsyncIterator[None]:
         # The inherited one answers a signal by killing the kernel, which then looks like a
         # crash; here the signal ends the run, and whatever ends the run stops the kernel.
+        self.shutdown_kernel = "immediate"
         try:
             await self.async_start_new_kernel(**kwargs)
             await self._connect()
             yield
+            self.shutdown_kernel = "graceful"  # files that cells left open are written
             self._screen.section("All cells have run")
         finally:
             self._screen.rewrite("")
