@@ -197,13 +197,13 @@ def test_a_kernel_that_does_not_start_is_told_with_a_way_on(
     project.write()
     before = project.files()
     broken = project.folder.parent / "python"
-    broken.write_text(f"#!/bin/sh\n{kernel}\n")
+    broken.write_text(f"#!/bin/sh\necho its own words >&2\n{kernel}\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
     monkeypatch.setattr(execute, "START_S", 3)
     assert project.export() == 1
     error = capsys.readouterr().err
-    assert "did not start" in error
+    assert error.index("its own words\n") < error.index("did not start")
     assert "Delete the folder .venv" in error
     assert project.files() == before
 
