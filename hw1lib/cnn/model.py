@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 #: Mean and standard deviation of the training photos' red, green and blue, in [0, 1]. Only a
-#: change of units, so two digits do; `channel_statistics` of those photos gives them.
+#: change of units, so two digits do.
 MEAN, STD = (0.53, 0.40, 0.26), (0.24, 0.22, 0.20)
 
 #: What a layout may name. SiLU is x times its sigmoid: Hendrycks, Gimpel, Gaussian error linear
@@ -29,7 +29,6 @@ class Layout:
         expansion: 0 for plain 3x3 convolutions; otherwise the blocks of all stages but the
             first are inverted residuals, that many times wider inside, and an activation ends
             the last.
-        head_channels: of a last 1x1 convolution; 0 for none.
         activation: a name in ACTIVATIONS.
     """
 
@@ -37,7 +36,6 @@ class Layout:
     kernel_size: int = 5
     stride: int = 2
     expansion: float = 2.5
-    head_channels: int = 0
     activation: str = "SiLU"
 
 
@@ -164,10 +162,7 @@ def _features(layout: Layout) -> tuple[nn.Sequential, int]:
                 options = {"stride": stride, "pool": pool, "activation": activation}
                 blocks.append(ConvBlock(*sizes, **options))
             channels, kernel_size, stride = out_channels, 3, 1
-    if layout.head_channels:
-        blocks.append(ConvBlock(channels, layout.head_channels, 1, activation=activation))
-        channels = layout.head_channels
-    elif layout.expansion:
+    if layout.expansion:
         blocks.append(ACTIVATIONS[activation]())
     return nn.Sequential(*blocks), channels
 
@@ -183,13 +178,3 @@ def bfloat16_is_fast(device: torch.device) -> bool:
 def count_parameters(model: nn.Module) -> int:
     """Number of trainable values."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each colour channel in [0, 1], shape (3,) each.
-
-    Args:
-        images: uint8, (N, 3, H, W).
-    """
-    pixels = images.transpose(0, 1).flatten(1).float() / 255
-    return pixels.mean(1), pixels.std(1)

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from hw1lib.cnn.recipe import Recipe
 
+#: Share of Muon's average gradient that stays from one step to the next.
+MOMENTUM = 0.95
+
 
 def optimizers(model: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """AdamW, and Muon for the convolutions over all channels if the recipe has a rate for it.
@@ -75,23 +78,21 @@ class ConvMuon(torch.optim.Optimizer):
         *,
         lr: float | Tensor,
         weight_decay: float,
-        momentum: float = 0.95,
     ) -> None:
         """Take the weights, (out, in, height, width); `step` changes them in place."""
-        super().__init__(
-            weights, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
-        )
+        super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """One step by the gradients that the weights hold."""
         for group in self.param_groups:
-            lr, momentum = group["lr"], group["momentum"]
+            lr = group["lr"]
             for weight in group["params"]:
                 state = self.state[weight]
-                average = state.setdefault("average", torch.zeros_like(weight))
-                average.lerp_(weight.grad, 1 - momentum)
-                rows = orthonormal_rows(weight.grad.lerp(average, momentum).flatten(1))
+                if not state:
+                    state["average"] = torch.zeros_like(weight)
+                average = state["average"].lerp_(weight.grad, 1 - MOMENTUM)
+                rows = orthonormal_rows(weight.grad.lerp(average, MOMENTUM).flatten(1))
                 weight.mul_(1 - lr * group["weight_decay"])
                 weight.sub_(rows.view(weight.shape) * (0.2 * max(rows.shape) ** 0.5 * lr))
 
