@@ -79,9 +79,9 @@ def test_numbers_and_references_work_also_before_the_formula():
 
 def test_a_tag_stands_at_the_margin_of_its_line():
     page = export(markdown("\\begin{align}a &= b \\\\ c &= \\frac{d}{e} \\tag{7}\\end{align}"))
-    seven = page.glyph("7")
-    assert seven.left > 500
-    assert abs(seven.middle - page.glyph("=", 1).middle) < 2
+    tag = page.find("(7)")  # the date above may have a 7 too
+    assert tag.left > 500
+    assert abs(tag.middle - page.glyph("=", 1).middle) < 2
     assert page.shows("(1)")
 
 
@@ -543,7 +543,7 @@ def test_prompts_stand_beside_their_cells():
     page = export(code("6 * 7", result), v4.new_code_cell("never_ran"))
     assert page.text.index("In [1]:") < page.text.index("6 * 7") < page.text.index("Out[1]:")
     assert "In [ ]:" in page.text
-    assert page.glyph("I").left < page.glyph("6").left - 20
+    assert page.glyph("I").left < page.find("6*7").left - 20
 
 
 def test_text_that_looks_like_markdown_numbers_or_metadata_stays():
