@@ -73,11 +73,7 @@ class ConvMuon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self,
-        weights: Iterable[nn.Parameter],
-        *,
-        lr: float | Tensor,
-        weight_decay: float,
+        self, weights: Iterable[nn.Parameter], *, lr: float | Tensor, weight_decay: float
     ) -> None:
         """Take the weights, (out, in, height, width); `step` changes them in place."""
         super().__init__(weights, {"lr": lr, "weight_decay": weight_decay})
