@@ -87,9 +87,10 @@ class Training:
     for bit like a training that was never stopped: the state of torch's CPU generator, which
     draws every random number here, is kept too. A finished training is not done again.
 
-    A file holds for one start (weights, generator, settings), the same data, code, version of
-    torch and kind of machine; what differs in any of these has another name. HW1_FRESH=1 trains
-    anew. Of several ranks the first one reads and writes.
+    A file is valid for one start (weights, generator, settings) and the same data, code,
+    version of torch and kind of machine; if one of these differs, another file is used.
+    HW1_FRESH=1 trains again from the start. With several ranks, only the first one reads and
+    writes.
 
     Attributes:
         history: of the epochs so far; its `origin` says when they were trained.

@@ -45,7 +45,8 @@ def curves(
 
     Args:
         runs: run, split, epoch, loss, accuracy, as `History.frame` returns them.
-        splits: two at most; the second is drawn solid, the first dashed.
+        splits: three at most; the last is drawn solid, the one before it dashed with hollow
+            markers, the one before that dotted.
         title: of the figure.
         kept: an epoch to be marked by a vertical line.
         rates: epoch, optimizer, lr, size (of the photos, pixels), for a panel of their own.
@@ -61,15 +62,15 @@ def curves(
     labels = {"loss": "loss (nats)", "accuracy": "accuracy"}
     for axis, (quantity, label) in zip(axes, labels.items(), strict=False):
         if kept is not None:
-            line = {"color": "0.4", "linewidth": 1, "linestyle": ":"}
-            axis.axvline(kept, label=f"kept: epoch {kept}", **line)
+            axis.axvline(kept, color="0.4", linewidth=1, linestyle=":")
         _lines(axis, shown, x="epoch", y=quantity, legend=axis is axes[1])
         axis.set(xlabel="epoch", ylabel=label)
         axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    if kept is not None:
-        axes[1].set_ylim(bottom=0)  # a longer legend needs the room
     _log_scale(axes[0])
+    if kept is not None:
+        label = {"xycoords": ("data", "axes fraction"), "ha": "right", "va": "top"}
+        axes[0].annotate(f"kept: epoch {kept} ", (kept, 0.97), fontsize=SMALL, **label)
     if rates is not None:
         _schedule(axes[2], rates)
     return figure
@@ -396,12 +397,15 @@ def responses(
 
 
 def _lines(axis: Axes, frame: pd.DataFrame, *, x: str, y: str, legend: bool) -> None:
-    """A line a curve: colour and marker tell runs apart, in grey print too; dashes, splits."""
+    """A line a curve: colour and marker tell runs apart, in grey print too.
+
+    Dashes and hollow markers tell splits apart.
+    """
     keys = frame[["curve", "run", "split"]].drop_duplicates()
     runs, splits = list(keys["run"].unique()), list(keys["split"].unique())
     looks = zip(cycle(sns.color_palette()), cycle(MARKERS), strict=False)
     looks = dict(zip(runs, looks, strict=False))
-    dashes = dict(zip(reversed(splits), ("", (4, 2)), strict=False))
+    dashes = dict(zip(reversed(splits), ("", (4, 2), (1, 1.5)), strict=False))
     several = frame.duplicated(["curve", x]).any()
     sns.lineplot(
         frame,
@@ -415,14 +419,19 @@ def _lines(axis: Axes, frame: pd.DataFrame, *, x: str, y: str, legend: bool) -> 
         errorbar=("pi", 100) if several else None,
         markevery=-(-frame[x].nunique() // 16),
         markersize=5,
-        markeredgewidth=0.4,
+        markeredgewidth=0.7,
         legend="full" if legend else False,
         ax=axis,
     )
-    if legend and len(runs) == 1:
-        sns.move_legend(axis, "lower right", title=None)
-    elif legend:  # beside the panel, where it covers no curve
-        sns.move_legend(axis, "upper left", bbox_to_anchor=(1.0, 1.0), title=None)
+    lines = list(axis.lines)
+    if legend:
+        outside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}  # covers no curve
+        place = {"loc": "lower right"} if len(runs) == 1 else outside
+        sns.move_legend(axis, **place, title=None, handlelength=2.6)
+        lines += axis.get_legend().legend_handles
+    for line in lines:
+        if line.is_dashed():
+            line.set(markerfacecolor="white", markeredgecolor=line.get_color())
 
 
 def _tall(frame: pd.DataFrame) -> float:

@@ -10,9 +10,9 @@ from torch import Tensor
 class Recorded:
     """A function of tensors and numbers, as CUDA graphs.
 
-    Small networks keep a GPU waiting for the next launch. Arguments of other shapes or types,
-    or other numbers, are another graph. The first calls with each run as they are: libraries
-    set themselves up in them, and optimisers their state.
+    Small networks keep a GPU waiting for the next launch. Arguments with other shapes or
+    types, and other numbers, get a graph of their own. The first calls for each graph run
+    unrecorded, because libraries and optimisers set up their state in them.
 
     What the function changes must stay where it is; a tensor that it returns is overwritten by
     the next call with the same shapes.

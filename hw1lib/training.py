@@ -118,7 +118,7 @@ def one_thread_without_autograd() -> Iterator[None]:
 
 
 def evaluate(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]]) -> Metrics:
-    """Loss and accuracy of a learner that stands still, each example weighed the same.
+    """Loss and accuracy of a learner that is not being trained, all examples weighted equally.
 
     Raises:
         NonFiniteLossError: the loss is nan or infinite.
@@ -180,7 +180,7 @@ def fit(
 def train_epochs(
     learner: Learner, batches: Iterable[tuple[Tensor, Tensor]], epochs: Iterable[int]
 ) -> Iterator[tuple[float, int, int]]:
-    """One step a batch, and the figures of each batch from before its step.
+    """Take one step per batch; yields each batch's metrics from before its step.
 
     Raises:
         NonFiniteLossError: naming epoch, step and learning rate.

@@ -3,7 +3,7 @@
 import math
 import sys
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -334,19 +334,21 @@ def test_evaluation_changes_nothing():
     assert same(before, weights(learner))
 
 
-def test_photos_grow_in_the_course_of_a_run_and_are_evaluated_at_the_same_size():
+def test_photos_grow_in_the_course_of_a_run_and_are_evaluated_at_the_size_of_the_last_step():
     run, seen = Trainer(TINY, photos(), seed=0), []
-    run.model.register_forward_pre_hook(
-        lambda module, args: seen.append((module.training, args[0].shape[-1]))
-    )
+    for network in (run.model, run.learner.averaged.module):
+        network.register_forward_pre_hook(
+            lambda module, args: seen.append((module.training, args[0].shape[-1]))
+        )
+    run.predict(run.photos.test.images)
+    assert seen == [(False, 8)]
     run.train()
     assert [size for training, size in seen if training] == [8] * 9 + [12] * 9
-    seen.clear()
-    run.learner.averaged.module.register_forward_pre_hook(
-        lambda module, args: seen.append((module.training, args[0].shape[-1]))
+    assert all(
+        size == evaluated for (_, size), (training, evaluated) in pairwise(seen) if not training
     )
     run.predict(run.photos.test.images)
-    assert seen == [(False, 12)]
+    assert seen[-1] == (False, 12)
 
 
 def test_learning_rate_rises_and_falls_over_the_run():

@@ -113,6 +113,14 @@ def test_what_it_does_not_reach_makes_no_difference():
     assert digest(CELL + "\ndef unused():\n    return 1\n") == digest()
 
 
+@pytest.mark.parametrize("text", ["", "Other words."])
+@pytest.mark.parametrize("line", ["return n == 0", "return max("])
+def test_docstring_makes_no_difference(line, text):
+    assert CELL.count(line) == 1
+    one, other = (CELL.replace(line, f"'{words}'; {line}") for words in ("Words.", text))
+    assert digest(one) == digest(other)
+
+
 def both(first, second):
     fingerprint = Fingerprint([])
     return fingerprint.of(first), fingerprint.of(second)

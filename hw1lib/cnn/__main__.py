@@ -15,8 +15,8 @@ from hw1lib.datasets.resources import ResourceError, refuse_stand_ins
 
 DESCRIPTION = """\
 Train the CNN of Q3.I from several seeds, evaluate each on the test split once, and gather the
-results in a file. A run that was stopped goes on where it was when the same command is given
-again. Under torchrun its processes train one run together, each on its share of every batch."""
+results in a file. To continue a run that was stopped, give the same command again.
+Under torchrun, all processes train one run together, each on its share of every batch."""
 
 
 @record  # torchrun shows which rank failed, and with what error

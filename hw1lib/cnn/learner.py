@@ -58,7 +58,15 @@ class CNNLearner:
     @property
     def size(self) -> int:
         """Side of the photos in the next step, pixels."""
-        done = self._schedules[0].last_epoch / (self._schedules[0].total_steps - 1)
+        return self._size(self._schedules[0].last_epoch)
+
+    @property
+    def last_size(self) -> int:
+        """Side of the photos in the last step, pixels, which evaluation takes too."""
+        return self._size(max(0, self._schedules[0].last_epoch - 1))
+
+    def _size(self, step: int) -> int:
+        done = step / (self._schedules[0].total_steps - 1)
         return [size for start, size in self.recipe.sizes if start <= done][-1]
 
     def train_batch(self, x: Tensor, y: Tensor) -> tuple[float, int, int]:
@@ -89,7 +97,7 @@ class CNNLearner:
             return _score(self.model.coarse(logits), self.model.coarse_of.to(y.device)[y])
 
     def _step(self, x: Tensor, targets: Tensor, scale: float) -> Tensor:
-        """Logits of the fine classes from before the step, which the optimisers make."""
+        """Let the optimisers take a step; returns the fine classes' logits from before it."""
         logits = self._parallel(x)
         how = {"reduction": "sum", "label_smoothing": self.recipe.label_smoothing}
         fine = F.cross_entropy(logits, targets, **how)
@@ -115,12 +123,12 @@ class CNNLearner:
             tta_sizes: for test-time augmentation, pixels. At each size the network sees the
                 whole photo, its corners and its middle, and the mirror images of these; the
                 mean of their probabilities is taken. Without any, it sees the whole photo
-                once, at the size that training has come to.
+                once, at `last_size`.
         """
         self.averaged.eval()
         coarse = self.averaged.module.coarse
         if not tta_sizes:
-            return coarse(self.averaged(resize(x, self.size)))
+            return coarse(self.averaged(resize(x, self.last_size)))
         crops = (x, x.flip(3), *ten_crop(x, [round(CROP_SIDE * side) for side in x.shape[2:]]))
         variants = [resize(crop, size) for size in tta_sizes for crop in crops]
         logs = torch.stack([coarse(self.averaged(variant)) for variant in variants])

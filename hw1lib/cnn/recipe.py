@@ -20,9 +20,9 @@ class Recipe:
     Attributes:
         layout: the network's shape.
         stored_size: side of the photos as they are kept in memory, pixels.
-        sizes: side of the photos in training, pixels, with the share of the steps from which
-            on it holds: small and cheap ones first. Evaluation
-            takes that of the next step.
+        sizes: side of the photos in training, pixels, each with the share of the steps after
+            which it is used; small, cheap ones come first. Evaluation takes that of the step
+            before it.
         tta_sizes: sizes at which test-time augmentation shows a photo, its corners and its
             middle, pixels.
         num_epochs: passes over the training photos.
@@ -45,7 +45,7 @@ class Recipe:
     sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.5, 96), (0.9, 128))
     tta_sizes: tuple[int, ...] = (96, 128)
     num_epochs: int = 160
-    evaluate_every: int = 20
+    evaluate_every: int = 5
     batch_size: int = 64
     lr: float = 4.5e-3
     muon_lr: float | None = 18e-3

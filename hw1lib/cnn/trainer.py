@@ -123,8 +123,8 @@ class Trainer:
         views = "test-time augmentation" if tta_sizes else "one view each"
         name = f"Predictions for {len(images):,} photos, {views}"
         made_by = (self.learner.averaged.state_dict(), images, tuple(tta_sizes))
-        how = (self.recipe.layout, self.learner.size, self.photos.coarse_of, self.device.type)
-        how += (CNNLearner, GroceryNet)
+        how = (self.recipe.layout, self.learner.last_size, self.photos.coarse_of)
+        how += (CNNLearner, GroceryNet, self.device.type)
         return kept(name, self._folder, compute, *made_by, *how)
 
     def evaluate(self, split: GrocerySplit, *, tta_sizes: Sequence[int] = ()) -> Metrics:

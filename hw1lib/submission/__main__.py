@@ -18,9 +18,9 @@ Gets the data, executes HW1.ipynb from its first cell to its last in a fresh ker
   submission/HW1_ID1_ID2.ipynb   the executed notebook
   submission/HW1_ID1_ID2.pdf     the same, all cells visible
   submission/HW1_ID1_ID2.pkl     weights and biases of Q2.II.a: W1, b1, W2, b2
-The three appear together or not at all; until then what was there stays. Whatever ends a run,
-its notebook as far as it came and what it trained are kept in build/, and the next run goes on
-from there. What is trained already is not trained again while nothing of it has changed.
+The three appear together or not at all; until then the old files stay. However a run ends, its
+notebook up to that point and everything trained so far are kept in build/, and the next run
+continues from there. A finished training is reused until something it depends on changes.
 
 Data that cannot be had is replaced by a small generated stand-in. Such a run is a draft: it is
 marked STAND-IN throughout and its files go to draft/ instead."""
@@ -55,7 +55,7 @@ exit status:
   3    data missing that no stand-in may replace
   4    done, but the PDF has notes: something in it is not as in the notebook
   130  interrupted (143: by a request to terminate; 129: by a terminal that was closed)
-A pipe or a disk that no longer takes what is printed ends nothing.
+A run goes on even if its messages can no longer be written (closed pipe, full disk).
 """
 
 

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add, number = parser.add_argument, _at_least_one
     files = "files of one submission, or a folder with one or with hundreds"
     jobs = "submissions to check at a time (default: one a core)"
-    seconds = "longest time for each, by the clock and of the processor (default: 180)"
+    seconds = "limit for each, on wall-clock and on processor time (default: 180)"
     add("paths", nargs="+", type=Path, metavar="FILE", help=files)
     add("--json", action="store_true", help="print all findings and figures as JSON")
     add("--csv", type=Path, metavar="FILE", help="also write a spreadsheet, a row for each")

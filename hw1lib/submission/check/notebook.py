@@ -256,7 +256,7 @@ def stated(notebook: NotebookNode) -> tuple[dict[str, float], list[Finding]]:
         told = {as_shown(value) for _, value in carried if isinstance(value, float)}
         if others := [text for text in shown if text.endswith("%") and text not in told]:
             what = f"{', '.join(others[:5])} stands beside the accuracy that is stated"
-            fix = "Look which of them is the accuracy"
+            fix = "Check which of them is the accuracy"
             found.append(Finding("warning", "figures", what, where, fix))
     wrong = " ".join(finding.what for finding in found)
     if unsaid := [name for name in STATED if name not in metrics and name not in wrong]:
