@@ -122,12 +122,14 @@ def derivative_of(activation: Callable[[Tensor], Tensor]) -> Callable[[Tensor], 
         Maps the activation's output to its derivative there.
 
     Raises:
-        ValueError: the activation is one of torch's, or its name is not in DERIVATIVES.
+        ValueError: the activation is one of torch's or no plain Python function, or its name
+            is not in DERIVATIVES.
 
     Source: HW1.ipynb, Q2.I.
     """
-    reason = "Q2.II asks for one written in Python and forbids those that torch has built in"
-    if hasattr(activation, "__code__") and activation.__module__.split(".")[0] != "torch":
+    reason = "Q2.II asks for a plain Python function and forbids those that torch has built in"
+    package = (getattr(activation, "__module__", None) or "").partition(".")[0]
+    if hasattr(activation, "__code__") and package != "torch":
         if activation.__name__ in DERIVATIVES:
             return DERIVATIVES[activation.__name__]
         reason = "its derivative is not known"

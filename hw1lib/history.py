@@ -22,8 +22,17 @@ class Metrics:
 
     @classmethod
     def total(cls, batches: Iterable[tuple[float, int, int]]) -> "Metrics":
-        """Exact means from each batch's (loss_sum, correct, count), whatever their sizes."""
-        loss_sum, correct, count = (sum(column) for column in zip(*batches, strict=True))
+        """Exact means from each batch's (loss_sum, correct, count), whatever their sizes.
+
+        Raises:
+            ValueError: there is no batch.
+        """
+        if not (sums := [*batches]):
+            raise ValueError(
+                "there are no batches; a generator or zip gives them only once, so pass "
+                "`Batches` or a list"
+            )
+        loss_sum, correct, count = (sum(column) for column in zip(*sums, strict=True))
         return cls(loss_sum / count, correct / count, count)
 
 

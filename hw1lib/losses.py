@@ -66,7 +66,9 @@ def cross_entropy(log_y_hat: Tensor, y: Tensor) -> Tensor:
 
 
 def _misfit(labels: Tensor, num_classes: int) -> ValueError:
-    found = f"{labels.dtype}, shape {tuple(labels.shape)}, {labels.unique()[:20].tolist()}"
+    found = f"{labels.dtype}, shape {tuple(labels.shape)}"
+    if labels.numel():
+        found += f", from {labels.min()} to {labels.max()}"
     return ValueError(
         f"labels must be int64, shape (B,), each in 0..{num_classes - 1}; got {found}"
     )

@@ -99,7 +99,7 @@ class FullyConnectedNetwork:
 
         Args:
             x: (B, D), the batch that `forward` saw last.
-            y: one-hot labels, (B, C).
+            y: one-hot labels, (B, C), of any dtype.
             y_hat: what `forward(x)` returned, (B, C).
 
         Returns:
@@ -126,7 +126,7 @@ class FullyConnectedNetwork:
 
         Args:
             x: (B, D), the batch that `forward` saw last.
-            y: one-hot labels, (B, C).
+            y: one-hot labels, (B, C), of any dtype.
             y_hat: what `forward(x)` returned, (B, C).
 
         Raises:
@@ -143,7 +143,7 @@ class FullyConnectedNetwork:
     def _layer_gradients(self, x: Tensor, y: Tensor, y_hat: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients of the mean cross-entropy by z1 and by the logits, (B, H) and (B, C)."""
         _check_batch(x, y, y_hat)
-        dlogits = (y_hat - y).div_(len(x))  # (B, C)
+        dlogits = (y_hat - y.to(y_hat)).div_(len(x))  # (B, C)
         da1 = dlogits @ self.W2.T  # (B, H)
         derivative = self._derivative(self.a1)
         if derivative.dim() > da1.dim():  # a Jacobian an example, (B, H, H)

@@ -10,7 +10,6 @@ import torch
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from torch import Tensor
 
@@ -69,8 +68,9 @@ def curves(
     axes[1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     _log_scale(axes[0])
     if kept is not None:
-        label = {"xycoords": ("data", "axes fraction"), "ha": "right", "va": "top"}
-        axes[0].annotate(f"kept: epoch {kept} ", (kept, 0.97), fontsize=SMALL, **label)
+        side = "right" if kept > shown["epoch"].max() / 2 else "left"
+        label = {"xycoords": ("data", "axes fraction"), "ha": side, "va": "top"}
+        axes[0].annotate(f" kept: epoch {kept} ", (kept, 0.97), fontsize=SMALL, **label)
     if rates is not None:
         _schedule(axes[2], rates)
     return figure
@@ -177,7 +177,7 @@ def photo_grid(
     """Photos in rows, a caption above each.
 
     Args:
-        photos: (3, H, W) or (H, W), uint8 or float in [0, 1].
+        photos: (3, H, W), uint8 or float in [0, 1].
         captions: one a photo; lines too long for its column are wrapped.
         columns: photos a row.
         title: of the figure.
@@ -248,11 +248,11 @@ def reliability(confidence: Tensor, accuracy: Tensor, count: Tensor, *, title: s
 
 
 def standings(models: pd.DataFrame, *, title: str) -> Figure:
-    """Test accuracies, a row each, with own results filled and linked, others' hollow.
+    """Test accuracies, a row each from the top, own results filled and linked, others' hollow.
 
     Args:
         models: name, parameters, test_accuracy, spread (nan if unknown), by ("published",
-            "here" or "this run"), the least accurate first.
+            "here" or "this run"); a line is drawn below the last of the latter two.
         title: of the figure.
     """
     figure, (axis,) = _panels(1, 1, title, height=0.16 * len(models) + 0.6)
@@ -275,12 +275,14 @@ def standings(models: pd.DataFrame, *, title: str) -> Figure:
     axis.set(xlim=(low - 0.02, high + 0.9 * (high - low)), xlabel="test accuracy")
     axis.set_xticks([percent / 100 for percent in range(65, 101, 5)])
     axis.set_yticks(rows, models["name"], fontsize=SMALL)
+    axis.axhline(rows[models["by"] != "published"].max() + 0.5, color="0.8", linewidth=1)
+    axis.invert_yaxis()
     axis.grid(visible=False, axis="y")
     axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     return figure
 
 
-def gains(found: pd.DataFrame, *, title: str) -> Figure:
+def effects(found: pd.DataFrame, *, title: str) -> Figure:
     """A row a part: what having it brings, and two standard errors either way.
 
     Args:
@@ -331,9 +333,10 @@ def predictions(
         left.set_axis_off()
         bars = right.barh(answer.index, answer, **look)
         right.bar_label(bars, fmt="{:.1%}", padding=2, fontsize=SMALL)
-        right.set(xlabel="probability", xlim=(0, 1.45 * answer.max()), xticks=[])
+        right.set(xlabel="probability", xlim=(0, 1.5), xticks=(0, 0.5, 1))
+        right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         right.set_title(caption, fontsize=SMALL)
-        right.tick_params("y", labelsize=SMALL)
+        right.tick_params(labelsize=SMALL)
         right.invert_yaxis()
         right.grid(visible=False)
     return figure
@@ -368,9 +371,7 @@ def filters(weights: Tensor, *, title: str) -> Figure:
     return figure
 
 
-def responses(
-    photo: Tensor, maps: Tensor, *, title: str, place: tuple[int, int] | None = None
-) -> Figure:
+def responses(photo: Tensor, maps: Tensor, *, title: str) -> Figure:
     """A photo and the filters' responses to it, all on one scale: the brighter, the greater.
 
     Args:
@@ -378,7 +379,6 @@ def responses(
         maps: (count, H, W), in the filters' own units; middle grey is 0, and of the values
             the outermost 0.5 % are black or white alike.
         title: of the figure.
-        place: row and column of a pixel to put a frame around.
     """
     figure, axes = _panels(1, 1 + len(maps), title, height=1.95)
     _show(axes[0], photo)
@@ -390,9 +390,6 @@ def responses(
     for axis, name in zip(axes, names, strict=True):
         axis.set_title(name)
         axis.set_axis_off()
-        if place:
-            corner = (place[1] - 8.5, place[0] - 8.5)
-            axis.add_patch(Rectangle(corner, 17, 17, fill=False, edgecolor="C1", linewidth=1.2))
     return figure
 
 
@@ -465,6 +462,5 @@ def _panels(
 
 def _show(axis: Axes, photo: Tensor) -> None:
     """Unresampled pixels: the viewer scales them, whatever the resolution of the page."""
-    pixels = photo if photo.dim() == 2 else photo.permute(1, 2, 0)
-    axis.imshow(pixels, interpolation="none")
+    axis.imshow(photo.permute(1, 2, 0), interpolation="none")
     axis.grid(visible=False)

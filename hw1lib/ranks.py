@@ -121,18 +121,17 @@ class SyncBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float()
         count = values.new_tensor([values.numel() / self.num_features])
-        sums = torch.cat([values.sum((0, 2, 3)), values.square().sum((0, 2, 3)), count])
-        sums = collective.all_reduce(sums)
-        mean, square = sums[:-1].div(sums[-1]).chunk(2)
-        var = square - mean.square()
+        sums = collective.all_reduce(torch.cat([values.sum((0, 2, 3)), count]))
+        mean = sums[:-1] / sums[-1]
+        centred = values - mean[:, None, None]  # the mean of the squares would cancel
+        var = collective.all_reduce(centred.square().sum((0, 2, 3))) / sums[-1]
         with torch.no_grad():
             unbiased = var * sums[-1] / (sums[-1] - 1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(unbiased, self.momentum)
             self.num_batches_tracked += 1
         scale = self.weight * (var + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
 def _several() -> bool:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import version
-from textwrap import dedent, fill
+from textwrap import dedent, wrap
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -51,9 +51,13 @@ def _briefly(source: str, without: Collection[str]) -> str:
             _fill(lines, node.lineno - 1, node.end_lineno)
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
             first, last = node.body[0].lineno - 1, node.body[0].end_lineno
-            if last - first > 1 and lines[first] is not None:
-                lines[first] += '"""'
-                lines[first + 1 : last] = [None] * (last - first - 1)
+            text = lines[first:last]
+            if len(text) > 1 and None not in text and text[-1].endswith('"""'):  # no comment
+                _put(lines, first, last, [text[0] + '"""'])
+    return _joined(lines)
+
+
+def _joined(lines: Iterable[str | None]) -> str:
     return "\n".join(line for line in lines if line is not None)
 
 
@@ -73,7 +77,7 @@ def _leave_out(lines: list[str | None], methods: Sequence[ast.FunctionDef]) -> N
 def _fill(lines: list[str | None], start: int, end: int, at_most: int = 9) -> None:
     """Join lines from an opening bracket to the closing one, each as long as code may be."""
     found = lines[start:end]
-    if len(found) < 2 or None in found or '"""' in found[0] or "#" in "".join(found):
+    if len(found) < 2 or {None, ""} & {*found} or '"""' in found[0] or "#" in "".join(found):
         return
     whole = found[0]
     for line in map(str.strip, found[1:]):
@@ -83,10 +87,30 @@ def _fill(lines: list[str | None], start: int, end: int, at_most: int = 9) -> No
             whole += line if whole[-1] in "([{" else f" {line}"
     indent = " " * (len(whole) - len(whole.lstrip()) + 8)
     whole = whole.replace(" ", "\xa0").replace(",\xa0", ", ")  # lines end after commas
-    filled = fill(whole, 96, subsequent_indent=indent, break_on_hyphens=False)
-    filled = filled.replace("\xa0", " ").split("\n")
+    style = {"subsequent_indent": indent, "break_long_words": False, "break_on_hyphens": False}
+    filled = [line.replace("\xa0", " ") for line in wrap(whole, 96, **style)]
     if len(filled) <= min(at_most, len(found) - 1) and max(map(len, filled)) <= 96:
-        lines[start:end] = [*filled, *[None] * (len(found) - len(filled))]
+        _put(lines, start, end, filled)
+
+
+def _put(lines: list[str | None], start: int, end: int, fewer: Sequence[str]) -> None:
+    """Put fewer lines in place of some, unless the code then says something else."""
+    found, code = lines[start:end], _meaning(lines)
+    lines[start:end] = [*fewer, *[None] * (len(found) - len(fewer))]
+    if _meaning(lines) != code:  # as where a string goes on in the next line
+        lines[start:end] = found
+
+
+def _meaning(lines: Iterable[str | None]) -> str | None:
+    """The code without its layout, docstrings by their first lines; None if it is no code."""
+    try:
+        tree = ast.parse(_joined(lines))
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            node.body[0].value.value = ast.get_docstring(node).partition("\n")[0]
+    return ast.dump(tree)
 
 
 class Stated:
@@ -126,12 +150,6 @@ def as_shown(value: float) -> str:
 def listed(values: Iterable[float], form: str = "{:.1%}") -> str:
     """Numbers in one format, with commas between them."""
     return ", ".join(form.format(value) for value in values)
-
-
-def matrix(values: Tensor) -> str:
-    """A matrix (M, N) as LaTeX, to two decimals."""
-    rows = (" & ".join(f"{value:.2f}" for value in row) for row in values.tolist())
-    return r"\begin{bmatrix}" + r" \\ ".join(rows) + r"\end{bmatrix}"
 
 
 def titled(title: str, *sources: Source) -> str:
@@ -203,17 +221,15 @@ def claims(stated: Iterable[tuple[str, bool, str]], *sources: Source) -> Stated:
     return Stated(data, {"claims": dict(zip(rows["claim"], holds, strict=True))})
 
 
-def vanishing(
-    differences: Mapping[str, Tensor], *, below: float = 1e-7
-) -> list[tuple[str, bool, str]]:
+def vanishing(differences: Mapping[str, Tensor]) -> list[tuple[str, bool, str]]:
     """Claims that differences are 0 but for rounding, as `claims` takes them.
 
     Args:
-        differences: claim -> tensor whose entries should all be 0.
-        below: the greatest absolute value that counts as rounding.
+        differences: claim -> tensor whose entries should all be 0; below 1e-7 they count as
+            rounding.
     """
     largest = {claim: value.abs().max().item() for claim, value in differences.items()}
-    return [(claim, off < below, f"off by {off:.1e}") for claim, off in largest.items()]
+    return [(claim, off < 1e-7, f"off by {off:.1e}") for claim, off in largest.items()]
 
 
 def provenance(sources: Mapping[str, Source]) -> HTML:

@@ -42,8 +42,7 @@ def shelves():
     images[other_shelf, 1] += 150  # 2-means has to find it in each class
     whole = GrocerySplit(images.to(torch.uint8), fine_labels // 2, fine_labels)
     parts = (GrocerySplit(*(p[:60] for p in whole)), GrocerySplit(*(p[60:] for p in whole)))
-    names = ["a", "b"], ["a", "b", "c", "d"]
-    return Grocery(*parts, parts[0], *names, [0, 0, 1, 1]), whole, other_shelf
+    return Grocery(*parts, parts[0], ["a", "b"], [0, 0, 1, 1]), whole, other_shelf
 
 
 @pytest.mark.parametrize("fold", range(4))

@@ -22,12 +22,13 @@ KEPT = r"kept from \d{4}-\d\d-\d\d \d\d:\d\d, \d+\.\d s then"
 
 
 class Plan:
-    """What shall happen to a learner; in slots, and so no part of it."""
-
-    __slots__ = ("how", "steps", "stop_at")
+    """What shall happen to a learner; no part of what it is known by."""
 
     def __init__(self, stop_at, how):
         self.steps, self.stop_at, self.how = 0, stop_at, how
+
+    def __reduce__(self):
+        return "Plan"
 
 
 class Drawn:

@@ -47,7 +47,7 @@ def split(count, seed=0):
 
 def photos():
     parts = [split(24), split(8, 1), split(8, 2)]
-    return Grocery(*parts, ["dark", "bright"], ["dark", "bright", "glaring"], COARSE_OF)
+    return Grocery(*parts, ["dark", "bright"], COARSE_OF)
 
 
 def learner_for(how=TINY):

@@ -71,8 +71,8 @@ def test_result_holds_what_the_run_reached_and_how(finished):
         result.val_accuracy
         == finished.history.records[result.best_epoch - 1].metrics["val"].accuracy
     )
-    assert result.curves().epochs == [1, 2]
-    assert result.curves().curve("val", "loss") == pytest.approx(
+    assert result.to_history().epochs == [1, 2]
+    assert result.to_history().curve("val", "loss") == pytest.approx(
         finished.history.curve("val", "loss"), rel=1e-4
     )
 
@@ -148,7 +148,7 @@ def test_committed_results_are_of_the_recipes_as_they_are():
         recipe = RECIPES[result.recipe]
         net = GroceryNet(recipe.layout, range(FINE_CLASSES))
         assert count_parameters(net) == result.parameters < 100_000
-        assert result.curves().epochs[-1] == recipe.num_epochs
+        assert result.to_history().epochs[-1] == recipe.num_epochs
 
 
 def test_gains_are_those_of_the_parts_whatever_the_folds(monkeypatch):

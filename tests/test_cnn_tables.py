@@ -1,6 +1,6 @@
 """What Q3.I shows of photos and predictions."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -56,7 +56,11 @@ def test_surest_mistakes_are_one_for_each_pair_of_classes():
 
 def test_standings_hold_published_accuracies_committed_means_and_the_run_at_hand():
     found = tables.standings("full", 123, 0.5)
-    assert found["test_accuracy"].is_monotonic_increasing
+    ours, run = found["by"] == "here", found["by"] == "this run"
+    assert found["name"][0] == "reference submission"
+    assert found.index[ours].tolist() == [*range(1, 1 + ours.sum())]
+    assert found.index[run].tolist() == [1 + ours.sum()]
+    assert found["test_accuracy"][2 + ours.sum() :].is_monotonic_increasing
     by_name = found.set_index("name")
     assert by_name.loc["this run, full recipe", ["parameters", "test_accuracy"]].tolist() == [
         *(123, 0.5),
@@ -95,10 +99,18 @@ def test_settings_hold_every_setting_once():
     found = tables.settings(TINY)
     assert len(found.columns) == len(set(found.columns)) == 6
     pairs = [[*pair] for i in (0, 2, 4) for pair in found.iloc[:, i : i + 2].values]
-    values = {name: value for name, value in pairs if name}
-    assert {"num epochs", "batch size", "rotation"} <= set(values)
-    assert values["stages"] == str(TINY.layout.stages)
-    assert len(values) == len([name for name, _ in pairs if name])
+    shown = [(name, value) for name, value in pairs if name]
+    own = asdict(TINY)
+    parts = own.pop("layout"), own.pop("augmentation"), own
+    expected = [
+        (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
+        for part in parts
+        for name, value in part.items()
+    ]
+    assert sorted(shown) == sorted(expected)
+    assert len({name for name, _ in shown}) == len(shown)
+    assert dict(shown)["batch size"] == "8"
+    assert dict(shown)["area"] == "(0.5, 1.0)"
 
 
 def test_schedule_is_the_one_that_the_learner_trains_by():

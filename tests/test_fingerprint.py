@@ -3,11 +3,18 @@
 import os
 import subprocess
 import sys
+from collections import deque
+from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
+from random import Random
+from threading import Lock
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from hw1lib.fingerprint import Fingerprint
 
@@ -73,6 +80,12 @@ def test_same_thing_is_the_same_wherever_its_code_stands():
     assert digest() == digest("\n\n" + CELL, "<cell 7>")
 
 
+def test_same_thing_is_the_same_at_the_second_look():
+    learner = type("Learner", (), {"__init__": lambda self: setattr(self, "lr", 0.1)})
+    fingerprint = Fingerprint([learner()])
+    assert fingerprint.of((learner, learner())) == fingerprint.of((learner, learner()))
+
+
 def test_same_thing_is_the_same_in_another_process():
     tell = "from tests.test_fingerprint import digest; print(digest())"
     for seed in ("1", "2"):
@@ -130,6 +143,48 @@ def doubled(x, by=2):
     return by * x
 
 
+def halved(x):
+    return x / 2
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        np.arange(2000),
+        pd.DataFrame({"x": range(1000), "name": "s"}),
+        Image.new("RGB", (9, 9), "red"),
+        Slotted([1, 2]),
+        Random(1),
+        deque([1, 2]),
+        Path("a"),
+        torch.device("cpu"),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_equal_values_are_the_same(thing):
+    one, other = both(thing, deepcopy(thing))
+    assert one == other
+
+
+def test_docstring_that_the_code_uses_makes_a_difference():
+    line = "return n == 0"
+    one, other = (CELL.replace(line, f"'{word}'; '{word}'.split(); {line}") for word in "ab")
+    assert digest(one) != digest(other)
+
+
+def test_what_hides_its_content_is_like_nothing_before():
+    lock = Lock()
+    one, other = both(lock, lock)
+    assert one != other
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -144,6 +199,12 @@ def doubled(x, by=2):
         ([[1], 2], [[1, 2]]),
         (partial(doubled, 1), partial(doubled, 2)),
         (torch.optim.SGD([torch.ones(1)], 0.1), torch.optim.SGD([torch.ones(1)], 0.2)),
+        (np.arange(2000), np.arange(2000) + (np.arange(2000) == 1000)),
+        (pd.Series(range(1000)), pd.Series(range(1000)).replace(500, 0)),
+        (Image.new("RGB", (9, 9), "red"), Image.new("RGB", (9, 9), "blue")),
+        (Slotted(1), Slotted(2)),
+        (Random(1), Random(2)),
+        ([doubled, halved, doubled], [doubled, halved, halved]),
     ],
 )
 def test_other_values_are_told_apart(first, second):
@@ -162,6 +223,11 @@ def test_tensor_that_is_changed_in_place_is_another_and_its_copy_is_not():
         assert fingerprint.of(inside) == before
         inside[1] = 1
         assert fingerprint.of(inside) == fingerprint.of(tensor)
+    numbers = np.zeros(3, np.float32)
+    tensor = torch.from_numpy(numbers)
+    assert fingerprint.of(tensor) == before
+    numbers += 1
+    assert fingerprint.of(tensor) != before
 
 
 def test_list_that_holds_itself_is_like_nothing_before():

@@ -48,7 +48,15 @@ def test_one_hot_rows_are_made_where_the_labels_are():
     assert one_hot(torch.zeros(3, dtype=torch.int64, device="meta"), 10).device.type == "meta"
 
 
-@pytest.mark.parametrize("labels", [[0, 10], [-1, 2], [0.0, 1.0]])
-def test_one_hot_says_which_labels_do_not_fit(labels):
-    with pytest.raises(ValueError, match=r"labels must be int64.*0\.\.9"):
-        one_hot(torch.tensor(labels), 10)
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (range(100), "from 0 to 99"),
+        ([-1, 2], "from -1 to 2"),
+        ([0.0, 1.0], "float32"),
+        ([[3]], r"shape \(1, 1\)"),
+    ],
+)
+def test_one_hot_says_which_labels_do_not_fit(labels, found):
+    with pytest.raises(ValueError, match=rf"labels must be int64.*0\.\.9; got .*{found}"):
+        one_hot(torch.tensor([*labels]), 10)

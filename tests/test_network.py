@@ -185,6 +185,24 @@ def test_the_course_s_loop_gives_the_weights_of_the_project_s_training(activatio
     assert_close(model.weights(), ours.weights())
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.bool, torch.int64, torch.uint8])
+def test_one_hot_labels_of_any_kind_do(kind):
+    x, labels = torch.rand(7, 6), torch.arange(7) % 4
+    network = FullyConnectedNetwork(6, 4, 5, sigmoid)
+    y_hat, y = network.forward(x), one_hot(labels, 4)
+    expected = network.gradients(x, y, y_hat)
+    assert_close(network.gradients(x, y.to(kind), y_hat), expected, atol=0, rtol=0)
+    network.backward(x, y.to(kind), y_hat)
+    assert network.W1.dtype == torch.float32
+
+
+def test_activation_of_a_harness_that_only_executes_text_is_known_by_its_name():
+    harness = {}
+    exec("def sigmoid(x): return 1 / (1 + (-x).exp())", harness)
+    network = FullyConnectedNetwork(6, 4, 5, harness["sigmoid"])
+    assert network.forward(torch.rand(2, 6)).shape == (2, 4)
+
+
 def test_course_s_own_tanh_and_softmax_have_their_derivatives(batch):
     def tanh(x):
         return (torch.exp(x) - torch.exp(-x)) / (torch.exp(x) + torch.exp(-x))

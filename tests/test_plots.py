@@ -88,7 +88,7 @@ RATES = pd.DataFrame(
         "size": [64, 96, 96] * 2,
     }
 )
-GAINS = pd.DataFrame(
+EFFECTS = pd.DataFrame(
     {
         "part": ["more", "less", "more", "less"],
         "measure": ["accuracy", "accuracy", "loss", "loss"],
@@ -106,7 +106,7 @@ def slope_of(x):
 FIGURES = {
     "curves": lambda t: plots.curves(run(), ("train", "test"), title=t, kept=2),
     "reliability": lambda t: plots.reliability(*torch.rand(2, 4), torch.arange(4), title=t),
-    "gains": lambda t: plots.gains(GAINS, title=t),
+    "effects": lambda t: plots.effects(EFFECTS, title=t),
     "standings": lambda t: plots.standings(MODELS, title=t),
     "saturation": lambda t: plots.saturation(
         {"wide": torch.randn(9), "narrow": torch.randn(9)},
@@ -171,6 +171,10 @@ def test_the_split_that_is_named_last_is_solid_and_only_those_asked_for_are_draw
     legend = accuracy.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["train", "val"]
     assert [line.is_dashed() for line in legend.get_lines()] == [True, False]
+    for lines in (accuracy.lines, legend.get_lines()):
+        assert [line.get_markerfacecolor() == "white" for line in lines] == [
+            line.is_dashed() for line in lines
+        ]
     assert drawn(loss, legend)["val"] == [[1, 3], [2, 2.5], [3, pytest.approx(2 + 1 / 3)]]
 
 
@@ -224,11 +228,17 @@ def test_descents_mark_90_percent():
     assert list(line.get_ydata()) == [0.9, 0.9]
 
 
+def test_three_splits_have_three_line_styles():
+    frame = pd.concat([run(), run().query("split == 'train'").assign(split="running")])
+    _, accuracy = plots.curves(frame, ("running", "train", "test"), title="t").axes
+    assert len({line._unscaled_dash_pattern[1] for line in accuracy.lines}) == 3
+
+
 def test_kept_epoch_is_marked_in_both_panels_and_named():
     figure = plots.curves(run(), ("train", "test"), title="t", kept=2)
     for axis in figure.axes:
         assert [2, 2] in [list(line.get_xdata()) for line in axis.lines]
-    assert "kept: epoch 2" in [t.get_text() for t in figure.axes[1].get_legend().get_texts()]
+    assert [text.get_text().strip() for text in figure.axes[0].texts] == ["kept: epoch 2"]
 
 
 def test_rates_of_each_optimizer_have_a_panel_that_says_where_photos_grow():
@@ -277,6 +287,7 @@ def test_predictions_show_classes_with_probabilities_beside_each_photo(stand_in)
     assert torch.equal(torch.stack([picture(a).permute(2, 0, 1) for a in shown]), photos)
     assert [bars(panel) for panel in panels] == [{"pug": 0.5, "owl": 0.125}, {"kiwi": 0.25}]
     assert [panel.get_title() for panel in panels] == ["a", "b"]
+    assert len({panel.get_xlim() for panel in panels}) == 1, "bars cannot be compared"
     first = panels[0]
     assert first.yaxis_inverted(), "the most probable class is not on top"
     assert [text.get_text() for text in first.texts] == ["50.0%", "12.5%"]
@@ -319,10 +330,10 @@ def test_filters_are_rows_under_the_names_of_their_channels():
     assert [figure.axes[i].get_ylabel() for i in (0, 5)] == ["filter 0", "filter 1"]
 
 
-def test_responses_share_one_scale_whose_middle_is_zero_and_frame_the_same_place():
+def test_responses_share_one_scale_whose_middle_is_zero():
     maps = torch.stack([torch.randn(20, 20), 9 * torch.randn(20, 20)])
     photo = torch.rand(3, 20, 20)
-    figure = plots.responses(photo, maps, title="t", place=(9, 12))
+    figure = plots.responses(photo, maps, title="t")
     first, *panels = figure.axes[:3]
     assert first.get_title() == "photo"
     assert torch.equal(picture(first).permute(2, 0, 1), photo)
@@ -331,9 +342,6 @@ def test_responses_share_one_scale_whose_middle_is_zero_and_frame_the_same_place
         assert axis.get_title() == f"filter {number}"
         assert torch.equal(picture(axis), maps[number])
         assert axis.images[0].get_clim() == pytest.approx((-limit, limit))
-        (frame,) = axis.patches
-        assert frame.get_center().tolist() == [12, 9]
-    assert not plots.responses(photo, maps, title="t").axes[1].patches
 
 
 def test_greatest_response_is_the_brightest_grey():
@@ -387,8 +395,8 @@ def test_reliability_has_confidence_on_the_x_axis_and_counts_in_the_same_bins():
     assert (right.get_xlabel(), right.get_ylabel()) == ("confidence", "photos")
 
 
-def test_gains_are_marks_with_two_standard_errors_either_way():
-    left, right = plots.gains(GAINS, title="t").axes
+def test_effects_are_marks_with_two_standard_errors_either_way():
+    left, right = plots.effects(EFFECTS, title="t").axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["more", "less"]
     assert left.get_ylim()[0] > left.get_ylim()[1], "the first part is not on top"
     expected = ([(2, 1, 3), (-1, -3, 1)], [(-0.3, -0.5, -0.1), (0.1, -0.3, 0.5)])
@@ -404,7 +412,9 @@ def test_gains_are_marks_with_two_standard_errors_either_way():
 
 def test_standings_link_own_results_and_leave_others_hollow_each_with_its_numbers():
     (axis,) = plots.standings(MODELS, title="t").axes
-    link, *marks = axis.lines
+    link, *marks, border = axis.lines
+    assert border.get_ydata()[0] == 3.5, "below the last of ours"
+    assert axis.yaxis_inverted()
     assert link.get_xydata().tolist() == [[0.8, 1], [0.9, 3]]
     assert [mark.get_xydata().tolist() for mark in marks] == [
         *([[0.65, 0]], [[0.8, 1]], [[0.85, 2]], [[0.9, 3]]),

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from copy import deepcopy
 
 import pytest
 import torch
+from torch import distributed, nn
 from torch.testing import assert_close
 
 from hw1lib import ranks
@@ -120,6 +122,23 @@ def test_shares_are_neighbours_in_whole_pairs_and_cover_the_batch_once(
         assert part.start % 2 == 0
         covered += range(count)[part]
     assert covered == list(range(count))
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(0, 1), (30, 0.01), (100, 0.1)])
+def test_batch_norm_over_ranks_is_that_of_torch(tmp_path, mean, deviation):
+    store = distributed.FileStore(str(tmp_path / "store"), 1)
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        norm, x = nn.BatchNorm2d(3), mean + deviation * torch.randn(16, 3, 8, 8)
+        synced = ranks.SyncBatchNorm.of(deepcopy(norm))
+        first, second = (x.clone().requires_grad_() for _ in range(2))
+        assert_close(synced(first), norm(second), rtol=1e-3, atol=1e-3)
+        for layer, photos in ((synced, first), (norm, second)):
+            layer(photos).pow(3).sum().backward()
+        assert_close(first.grad, second.grad, rtol=1e-2, atol=1e-2 / deviation)
+        assert_close(dict(synced.state_dict()), dict(norm.state_dict()), rtol=1e-3, atol=1e-5)
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_one_process_needs_no_ranks():

@@ -2,8 +2,11 @@
 
 import ast
 import inspect
+import pkgutil
 import re
+import runpy
 import tokenize
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import torch
 from bs4 import BeautifulSoup
 from IPython.core.formatters import DisplayFormatter
 
+import hw1lib
 from hw1lib import report
 from hw1lib.activations import sigmoid, tanh
 from hw1lib.cnn.model import GroceryNet
@@ -77,11 +81,6 @@ def test_numbers_are_listed_in_one_format():
     assert report.listed([3, 4], "{:.0f}-fold") == "3-fold, 4-fold"
 
 
-def test_a_matrix_is_set_row_by_row():
-    set_ = report.matrix(torch.tensor([[1.0, -0.5], [0.0, 2.0]]))
-    assert set_ == r"\begin{bmatrix}1.00 & -0.50 \\ 0.00 & 2.00\end{bmatrix}"
-
-
 def test_table_shows_an_index_if_it_has_a_name():
     frame = pd.DataFrame({"n": [1]}, index=pd.Index(["full"], name="recipe"))
     assert cells_of(report.table(frame, title="t").data)[0] == [["recipe", "n"], ["full", "1"]]
@@ -128,8 +127,6 @@ def test_differences_vanish_up_to_rounding_whatever_their_sign():
         {"same": torch.tensor([0.0, -1e-9]), "apart": torch.tensor([[1e-9, -0.5]])}
     )
     assert found == [("same", True, "off by 1.0e-09"), ("apart", False, "off by 5.0e-01")]
-    ((_, fine, _),) = report.vanishing({"x": torch.tensor([0.5])}, below=1.0)
-    assert fine
 
 
 def test_provenance_shows_stand_ins_in_red_and_calls_the_run_a_draft():
@@ -151,6 +148,10 @@ def test_provenance_of_real_data_is_no_draft():
     assert "Where the data of this run came from" in html
     assert "STAND-IN" not in html
     assert report.RED not in html
+
+
+def shown_source(thing):
+    return report.show_source(thing).data.removeprefix("```python\n").removesuffix("\n```")
 
 
 def test_source_is_shown_as_one_highlighted_block():
@@ -201,12 +202,47 @@ def hyphenated(number):
 )
 def test_shown_source_is_the_librarys_less_all_but_the_first_line_of_docstrings(shown):
     full = inspect.getsource(shown)
-    brief = report.show_source(shown).data.removeprefix("```python\n").removesuffix("\n```")
+    brief = shown_source(shown)
     assert without_docstrings(brief) == without_docstrings(full)
     assert comments(brief) == comments(full)
     assert max(map(len, brief.splitlines())) <= 96
     assert "Source: HW1.ipynb" not in brief
     assert ast.get_docstring(ast.parse(brief).body[0]) == shown.__doc__.splitlines()[0]
+
+
+def test_shown_source_of_all_of_the_library_is_its_code():
+    for module in pkgutil.walk_packages(hw1lib.__path__, "hw1lib."):
+        for name, thing in vars(import_module(module.name)).items():
+            is_code = inspect.isfunction(thing) or inspect.isclass(thing)
+            if is_code and thing.__module__ == module.name:
+                full, brief = inspect.getsource(thing), shown_source(thing)
+                assert without_docstrings(brief) == without_docstrings(full), (module, name)
+                assert comments(brief) == comments(full), (module, name)
+
+
+#: Bodies of a function, line by line.
+ODD_BUT_RIGHT = {
+    "comma in a string": ["print(", f'    "{"a" * 60}, {"b" * 25}"', ")"],
+    "word longer than a line": ["print(", f'    "{"a" * 100}",', "    x,", ")"],
+    "decorator within": ["@wraps(x)", "def g(y):", "    return x(y)", "return g"],
+    "blank line after the head": ["", "return x"],
+    "blank line within a call": ["return max(", "    x,", "", "    1,", ")"],
+    "tuple of one": ["y = (", "    x,", ")", "return y"],
+    "string of several lines": ["print(", "    '''a", "    b'''", ")"],
+    "line that a backslash continues": ["return x, \\", "    1"],
+    "docstring whose first line is quoted": ['"""It is "x"', "", "and why.", '"""', "return x"],
+    "docstring with a comment": ['"""It is x,', "", "and why.", '"""  # as ever', "return x"],
+    "docstring in other marks": ["'''It is x,", "", "and why.", "'''", "return x"],
+}
+
+
+@pytest.mark.parametrize("body", ODD_BUT_RIGHT.values(), ids=ODD_BUT_RIGHT)
+def test_shown_source_is_the_code_however_that_is_written(tmp_path, body):
+    path = tmp_path / "odd.py"
+    path.write_text("\n    ".join(["def f(x):", *body]).replace("    \n", "\n") + "\n")
+    full, brief = path.read_text(), shown_source(runpy.run_path(str(path))["f"])
+    assert without_docstrings(brief) == without_docstrings(full)
+    assert comments(brief) == comments(full)
 
 
 def test_methods_left_out_of_a_shown_class_are_named_and_the_others_are_as_they_were():

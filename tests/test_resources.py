@@ -64,23 +64,7 @@ def test_mirror_folder_is_copied_verified_and_found_in_data_next_time(
     monkeypatch.delenv("HW1_MIRROR")
     again = obtain("mnist")
     assert again.origin == "data"
-    assert again.fingerprint == first.fingerprint
     assert not left_over(data_folder)
-
-
-def test_fingerprint_is_of_the_content_and_says_stand_in_of_a_stand_in(
-    made, data_folder, small_table, monkeypatch
-):
-    for name, content in small_table.items():
-        put(data_folder, name, content)
-    found = resources.obtain_all()
-    fingerprints = [source.fingerprint for source in found.values()]
-    assert len({*fingerprints}) == 4
-    assert all(len(fingerprint) == 16 for fingerprint in fingerprints)
-    put_image(data_folder / "dogs", "rex.gif")
-    assert obtain("photos").fingerprint not in fingerprints
-    monkeypatch.setenv("HW1_STANDIN", "always")
-    assert obtain("mnist").fingerprint == "stand-in"
 
 
 def test_second_start_does_not_read_the_file_again(data_folder, monkeypatch):

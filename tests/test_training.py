@@ -307,3 +307,11 @@ def test_evaluation_that_is_no_number_is_an_error():
     X[3] = torch.nan
     with pytest.raises(NonFiniteLossError, match="the loss over 5 examples is nan"):
         evaluate(Recorder(), Batches(X, y, 2))
+
+
+def test_batches_that_are_used_up_are_named_as_such():
+    batches = zip(*(part.split(2) for part in five()), strict=True)
+    history = History("once")
+    with pytest.raises(ValueError, match="no batches; a generator or zip"):
+        fit(Recorder(), batches, num_epochs=2, splits={}, history=history)
+    assert history.epochs == [1]

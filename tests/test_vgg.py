@@ -36,35 +36,31 @@ def photo():
 
 
 @pytest.fixture
-def hub_file(tmp_path):
-    """Where torch.hub keeps the file, with the weights of SmallVGG in it."""
-    path = tmp_path / "checkpoints" / "vgg16-397923af.pth"
-    path.parent.mkdir()
+def weights_file(tmp_path):
+    """A file of a name that no one knows, with the weights of SmallVGG in it."""
+    path = tmp_path / "weights (1).pth"
     torch.save(SmallVGG().state_dict(), path)
     return path
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """torchvision's builder for a network as small as the file: same call, same loading."""
+    """torchvision's builder, for a network as small as the file."""
 
-    def build(*, weights, progress):
-        assert weights is VGG16_Weights.IMAGENET1K_V1
-        assert not progress, "a bar for a file that is there already"
-        model = SmallVGG()
-        model.load_state_dict(weights.get_state_dict(progress=progress, check_hash=True))
-        return model
+    def build(*, init_weights):
+        assert not init_weights, "weights are drawn that the file's take the place of"
+        return SmallVGG()
 
     monkeypatch.setattr(vgg, "vgg16", build)
 
 
-def test_weights_are_read_from_the_hub_folder_in_evaluation_mode(small, hub_file):
-    usual = torch.hub.get_dir()
-    model = vgg.load_vgg16(hub_file)
-    expected = torch.load(hub_file, weights_only=True)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_are_those_of_the_file_in_evaluation_mode(small, weights_file, zipped):
+    expected = SmallVGG().state_dict()
+    torch.save(expected, weights_file, _use_new_zipfile_serialization=zipped)
+    model = vgg.load_vgg16(weights_file)
     assert_close(model.state_dict(), expected, atol=0, rtol=0)
     assert not model.training
-    assert torch.hub.get_dir() == usual
 
 
 def test_the_stand_in_loads_as_the_whole_network(stand_in):
@@ -74,25 +70,46 @@ def test_the_stand_in_loads_as_the_whole_network(stand_in):
     assert len(best) == 5
 
 
-def test_truncated_file_is_named_with_what_to_do(small, hub_file):
-    hub_file.write_bytes(hub_file.read_bytes()[:1000])
-    with pytest.raises(vgg.WeightsError, match=r"397923af\.pth.*delete the file"):
-        vgg.load_vgg16(hub_file)
+@pytest.mark.parametrize("size", [0, 100, 1000])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_truncated_file_is_named_with_what_to_do(small, weights_file, zipped, size):
+    torch.save(SmallVGG().state_dict(), weights_file, _use_new_zipfile_serialization=zipped)
+    weights_file.write_bytes(weights_file.read_bytes()[:size])
+    with pytest.raises(vgg.WeightsError, match=r"weights \(1\)\.pth .*\(\w.*delete the file"):
+        vgg.load_vgg16(weights_file)
 
 
-def test_file_of_another_network_is_refused(small, hub_file):
-    torch.save({"something": torch.zeros(2)}, hub_file)
-    with pytest.raises(vgg.WeightsError, match="cannot be loaded"):
-        vgg.load_vgg16(hub_file)
+NO_WEIGHTS = {
+    "of another network": {"something": torch.zeros(2)},
+    "numbers for names": {1: torch.zeros(2)},
+    "a list": [1],
+    "a number": 1,
+    "a whole model": nn.Linear(1, 1),
+    "a web page": b"<html>",
+}
+
+
+@pytest.mark.parametrize("content", NO_WEIGHTS.values(), ids=NO_WEIGHTS)
+def test_file_of_something_else_is_refused_without_advice_to_run_it(
+    small, weights_file, content
+):
+    torch.save(content, weights_file)
+    if isinstance(content, bytes):
+        weights_file.write_bytes(content)
+    with pytest.raises(vgg.WeightsError, match=r"cannot be loaded .*delete the file") as error:
+        vgg.load_vgg16(weights_file)
+    assert str(weights_file) in str(error.value)
+    assert "weights_only" not in str(error.value)
 
 
 @pytest.mark.parametrize("change", [0.001, float("nan")])
-def test_other_weights_are_told_by_their_first_filters(small, hub_file, change):
-    state = torch.load(hub_file, weights_only=True)
+def test_other_weights_are_told_by_their_first_filters(small, weights_file, change):
+    state = torch.load(weights_file, weights_only=True)
     state["features.0.weight"][1, 2, 0, 0] += change
-    torch.save(state, hub_file)
-    with pytest.raises(vgg.WeightsError, match="first three filters"):
-        vgg.load_vgg16(hub_file)
+    torch.save(state, weights_file)
+    with pytest.raises(vgg.WeightsError, match=r"first three filters .*delete") as error:
+        vgg.load_vgg16(weights_file)
+    assert str(weights_file) in str(error.value)
 
 
 def test_preprocessing_is_bit_for_bit_torchvisions_own(photo):

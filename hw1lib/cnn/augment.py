@@ -33,7 +33,7 @@ class Augmentation:
 
 def resize(x: Tensor, size: int) -> Tensor:
     """The photos as they are, float32 in 0..255, (B, 3, size, size), with antialiasing."""
-    if x.shape[-1] == size:
+    if x.shape[2:] == (size, size):
         return x.float()
     return F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True)
 

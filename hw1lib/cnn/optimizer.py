@@ -97,7 +97,7 @@ def orthonormal_rows(matrix: Tensor) -> Tensor:
     """Nearly the nearest matrix with orthonormal rows (columns, if there are more rows).
 
     All singular values come to lie between 0.7 and 1.2 or so, save those that were smaller
-    than a 1000th of the matrix's norm. The iteration by a polynomial needs products of
+    than a 500th of the matrix's norm. The iteration by a polynomial needs products of
     X X^T only, which is small: filters have more weights than there are filters.
 
     Args:

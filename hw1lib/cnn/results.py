@@ -49,7 +49,7 @@ class Result:
     history: dict
     setting: dict
 
-    def curves(self) -> History:
+    def to_history(self) -> History:
         """The history as an object, under the recipe's name."""
         history = History("")
         history.load_state_dict({**self.history, "name": self.recipe})
@@ -170,7 +170,7 @@ def curves(results: Iterable[Result]) -> pd.DataFrame:
         run (the recipe's name), split, epoch, loss, accuracy, ..., seed.
     """
     return pd.concat(
-        [result.curves().frame(seed=result.seed) for result in results], ignore_index=True
+        [result.to_history().frame(seed=result.seed) for result in results], ignore_index=True
     )
 
 

@@ -99,7 +99,7 @@ def surest_mistakes(
 
 
 def standings(recipe: str, parameters: int, test_accuracy: float) -> pd.DataFrame:
-    """Test accuracy from the reference submission to the best recipe here, beside others'.
+    """Test accuracy from the reference submission to the best recipe here, then others'.
 
     Args:
         recipe: name of the run at hand.
@@ -107,10 +107,11 @@ def standings(recipe: str, parameters: int, test_accuracy: float) -> pd.DataFram
         test_accuracy: what it reached.
 
     Returns:
-        A row each, from the least accurate to the most: name; parameters (nan if unknown);
-        seeds (how many); test_accuracy, their mean; spread, their standard deviation (nan for
-        one); by: "published", "here" (committed results; "+" stands before what is
-        added to the row above) or "this run".
+        A row each: the reference, what was added step by step, the run at hand, and others from
+        the least accurate to the most. Columns: name; parameters (nan if unknown); seeds (how
+        many); test_accuracy, their mean; spread, their standard deviation (nan for one); by:
+        "published", "here" (committed results; "+" stands before what is added to the row
+        above) or "this run".
     """
     others = pd.DataFrame(results.committed("published"))
     others = others.rename(columns={"test": "test_accuracy"}).assign(seeds=1, by="published")
@@ -122,16 +123,18 @@ def standings(recipe: str, parameters: int, test_accuracy: float) -> pd.DataFram
         "+ SiLU, coarse classes in the loss, less time": ("default", "test_accuracy"),
         "+ larger photos, a few more epochs": ("full", "test_accuracy"),
     }
-    own = [{"name": f"this run, {recipe} recipe", "parameters": parameters, "seeds": 1}]
-    own[0] |= {"test_accuracy": test_accuracy, "by": "this run"}
+    own = []
     for name, (of, metric) in steps.items():
         chosen = runs[runs["recipe"] == of]
         row = {"name": name, "parameters": chosen["parameters"].iloc[0], "seeds": len(chosen)}
         row |= {"test_accuracy": chosen[metric].mean(), "spread": chosen[metric].std()}
         own.append(row | {"by": "here"})
+    row = {"name": f"this run, {recipe} recipe", "parameters": parameters, "seeds": 1}
+    own.append(row | {"test_accuracy": test_accuracy, "by": "this run"})
     columns = ["name", "parameters", "seeds", "test_accuracy", "spread", "by"]
-    both = pd.concat([others, pd.DataFrame(own)], ignore_index=True)
-    return both[columns].sort_values("test_accuracy", kind="stable", ignore_index=True)
+    first = others["name"] == "reference submission"
+    rest = others[~first].sort_values("test_accuracy", kind="stable")
+    return pd.concat([others[first], pd.DataFrame(own), rest], ignore_index=True)[columns]
 
 
 @torch.inference_mode()

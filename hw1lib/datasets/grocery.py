@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hw1lib.datasets.fetch import data_folder
 from hw1lib.datasets.images import read_rgb
-from hw1lib.datasets.verify import DataError, snapshot
+from hw1lib.datasets.verify import DataError, advice_to_delete, snapshot
 from hw1lib.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -45,13 +45,12 @@ class GrocerySplit(NamedTuple):
 
 
 class Grocery(NamedTuple):
-    """The three splits, the names of the classes, and each fine class's coarse one."""
+    """The three splits, the names of the coarse classes, and each fine class's coarse one."""
 
     train: GrocerySplit
     val: GrocerySplit
     test: GrocerySplit
     coarse_names: list[str]
-    fine_names: list[str]
     coarse_of: list[int]
 
 
@@ -69,9 +68,10 @@ def load(folder: Path, size: int) -> Grocery:
     Raises:
         DataError: a list, the class table or a photo is not as it should be, and where.
     """
-    classes = _read_classes(folder / "classes.csv")
-    lists = {split: _read_list(folder / f"{split}.txt", classes["coarse"]) for split in SPLITS}
-    images = _images(folder, lists, size)
+    with advice_to_delete(folder.parent):
+        classes = _read_classes(folder / "classes.csv")
+        lists = {s: _read_list(folder / f"{s}.txt", classes["coarse"]) for s in SPLITS}
+        images = _images(folder, lists, size)
     splits = {
         split: GrocerySplit(
             images[split], torch.tensor(lines["coarse"]), torch.tensor(lines["fine"])
@@ -82,7 +82,6 @@ def load(folder: Path, size: int) -> Grocery:
     return Grocery(
         **splits,
         coarse_names=list(coarse["coarse_name"]),
-        fine_names=list(classes["fine_name"]),
         coarse_of=list(classes["coarse"]),
     )
 

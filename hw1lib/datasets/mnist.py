@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hw1lib.datasets.verify import GZIP_ERRORS, UNPACKED_LIMIT, DataError
+from hw1lib.datasets.verify import GZIP_ERRORS, UNPACKED_LIMIT, DataError, advice_to_delete
 
 
 class Split(NamedTuple):
@@ -49,14 +49,15 @@ def load_test(folder: Path) -> Split:
 
 
 def _split(folder: Path, prefix: str) -> Split:
-    images = _read(folder / f"{prefix}-images-idx3-ubyte.gz", 0x0803, 28, 28)
     path = folder / f"{prefix}-labels-idx1-ubyte.gz"
-    labels = _read(path, 0x0801).long()
-    if len(images) != len(labels) or labels.max() > 9:
-        raise DataError(
-            f"{path}: expected {len(images)} labels, one per image, from 0 to 9; found "
-            f"{len(labels)}, up to {labels.max()}"
-        )
+    with advice_to_delete(folder):
+        images = _read(folder / f"{prefix}-images-idx3-ubyte.gz", 0x0803, 28, 28)
+        labels = _read(path, 0x0801).long()
+        if len(images) != len(labels) or labels.max() > 9:
+            raise DataError(
+                f"{path}: expected {len(images)} labels, one per image, from 0 to 9; found "
+                f"{len(labels)}, up to {labels.max()}"
+            )
     return Split(images, labels)
 
 

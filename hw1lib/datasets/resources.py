@@ -7,7 +7,6 @@ verified under a temporary name before it takes its place. What cannot be had ge
 this in their words.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,7 +25,6 @@ from hw1lib.datasets.fetch import (
 )
 from hw1lib.datasets.photos import OwnPhotos, find_own
 from hw1lib.datasets.table import RESOURCES, Resource
-from hw1lib.datasets.verify import checksum
 from hw1lib.files import replacing
 
 PHOTO_FOLDERS = ("birds", "dogs")
@@ -34,12 +32,7 @@ PHOTO_FOLDERS = ("birds", "dogs")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a resource was found; one line of the notebook's provenance table.
-
-    `fingerprint` tells what the data are, whichever place they came from: 16 hex digits of a
-    digest of their verified checksums (of the contents, for a student's own photos), or
-    "stand-in". What is made from the data and kept holds as long as it stays the same.
-    """
+    """Where a resource was found; one line of the notebook's provenance table."""
 
     name: str
     title: str
@@ -47,7 +40,6 @@ class Source:
     origin: str
     stand_in: bool
     detail: str
-    fingerprint: str = ""
 
 
 def obtain_all() -> dict[str, Source]:
@@ -113,7 +105,7 @@ def _stand_in(resource: Resource, reason: str, *, keep_own: bool = True) -> Sour
         if any(photos.images for photos in own.values()):
             path = _beside_own_photos(path, own)
     detail = "; ".join([reason, *_remarks(own)])
-    return Source(resource.name, resource.title, path, "stand-in", True, detail, "stand-in")
+    return Source(resource.name, resource.title, path, "stand-in", True, detail)
 
 
 def _beside_own_photos(drawn: Path, own: dict[str, OwnPhotos]) -> Path:
@@ -133,14 +125,14 @@ def _find(resource: Resource) -> Source:
     own = _own_photos(resource)
     filled = [kind for kind, photos in own.items() if photos.images]
     files = [file for file in resource.files if file.folder not in filled]
-    origins, sums = [fetch(resource, file) for file in files], [file.checksum for file in files]
+    origins = [fetch(resource, file) for file in files]
     details = _remarks(own)
     if files:
+        sums = [file.checksum for file in files]
         checksum_shown = sums[0] if len(sums) == 1 else sums[0].partition(":")[0]
         details.insert(0, f"{resource.about}; {checksum_shown} verified")
-    for kind in filled:
+    if filled:
         origins.append("your own photos")
-        sums += [f"sha256:{checksum(photo, 'sha256')}" for photo in own[kind].images]
     return Source(
         resource.name,
         resource.title,
@@ -148,7 +140,6 @@ def _find(resource: Resource) -> Source:
         origin=" + ".join(dict.fromkeys(origins)),
         stand_in=False,
         detail="; ".join(details),
-        fingerprint=hashlib.sha256(" ".join(sums).encode()).hexdigest()[:16],
     )
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,16 @@ class DataError(ValueError):
 
 class WrongContentError(DownloadError):
     """What arrived is not what was expected."""
+
+
+@contextmanager
+def advice_to_delete(folder: Path) -> Iterator[None]:
+    """Have a DataError say what to do: delete the folder that `obtain` then brings anew."""
+    try:
+        yield
+    except DataError as error:
+        error.args = (f"{error}; delete {folder} and run again to fetch it anew",)
+        raise
 
 
 def require(path: Path, expected: str, name: str) -> None:
