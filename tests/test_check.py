@@ -131,6 +131,23 @@ def test_names_that_do_not_agree_and_files_that_lack_are_errors(sample, found):
     assert "there is no .pdf file" in finding
 
 
+def test_what_lies_beside_the_three_files_of_a_student_is_a_warning_that_names_it(
+    sample, found
+):
+    student = Sample(sample.folder / "student")
+    for kind in ("ipynb", "pdf", "pkl"):
+        (student.folder / f"{NAME}.{kind}").touch()
+    for number in range(7):
+        (student.folder / f"try {number}.ipynb").touch()
+    sample.ipynb.unlink()
+    sample.pkl.unlink()
+    warning = [text for text in found(sample, "files") if text.startswith("warning")]
+    assert warning == [
+        "warning: files beside the three were not checked: try 0.ipynb, try 1.ipynb, "
+        "try 2.ipynb, try 3.ipynb, try 4.ipynb and 2 more. Hand in the three files alone."
+    ]
+
+
 @pytest.mark.parametrize(
     ("ids", "why"),
     [
@@ -192,7 +209,7 @@ def test_a_cell_that_raised_is_an_error_and_stderr_a_warning(sample, found):
     sample.change(spoil)
     error, warning = found(sample, "run")
     assert error.startswith("error: cell 11 (In [5]): raised ValueError: no good. Fix")
-    assert warning.startswith("warning: cell 12 (In [6]): printed a warning: careful. Fix")
+    assert warning.startswith("warning: cell 12 (In [6]): wrote to stderr: careful. Look")
 
 
 def test_a_cell_edited_after_the_run_is_an_error(sample, found):
@@ -420,6 +437,22 @@ def test_a_layer_that_was_imported_before_question_2_is_found(sample, found):
     sample.change(spoil)
     (finding,) = found(sample, "forbidden")
     assert "cell 12 (In [6]): line 1 uses torch.nn.Linear" in finding
+
+
+def test_a_module_that_only_the_student_has_is_a_warning_where_question_2_uses_it(
+    sample, found
+):
+    def spoil(notebook):
+        notebook.cells[1].source = "from hw1lib import helpers"
+        cell(notebook, "c").source = "x = 1\nhelpers.train_with_adam(x)\nhelpers.show(x)"
+        cell(notebook, "f").source = "helpers.show(x)"  # question 3 may
+
+    sample.change(spoil)
+    (finding,) = found(sample, "forbidden")
+    assert finding == (
+        "warning: cell 11 (In [5]): line 2 uses hw1lib.helpers, whose source is not among what "
+        "is handed in; look what hides behind it. Write it out."
+    )
 
 
 def test_question_3_may_use_everything(sample, found):

@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from hw1lib.submission import executed
-from hw1lib.submission.check import answers, findings, report
+from hw1lib.submission.check import answers, findings, notebook, report
 from hw1lib.submission.check.collect import NothingToCheckError, collect
 from hw1lib.submission.check.drawings import Drawing, Panel, read_drawing
 from hw1lib.submission.check.findings import Finding, Report
@@ -169,6 +169,92 @@ def test_json_is_everything():
     }
 
 
+# The run. -------------------------------------------------------------------------------------
+
+BAR = "100%|██████████| 100/100 [00:02<00:00, 49.11it/s]"
+WARNING = "/usr/lib/x.py:5: UserWarning: careful\n  warn()"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{BAR}\n", None),
+        ("\r  0%|          | 0/9 [00:00<?, ?it/s]\r 50%|##5  | 5/9 [00:01<", None),
+        ("Epoch 1: 100%|█| 170M/170M [00:02<00:00, 60MB/s, loss=0.3]\r      \r", None),
+        ("7it [00:02, 3.50it/s]\r8 photos [1:00:02, 3.50 photos/s]", None),
+        ("\x1b[31m 45%|███\x1b[0m\n\x1b[A 50%|███| 00:12\n\x1b[A", None),
+        ("", None),
+        ("careful", "wrote to stderr: careful. Look whether it tells of a fault."),
+        ("3 %|", "wrote to stderr: 3 %|. Look whether it tells of a fault."),
+        (f"{BAR}\ncareful", "wrote to stderr: careful. Look whether it tells of a fault."),
+        (WARNING, "printed a warning: /usr/lib/x.py:5: UserWarning: careful warn(). Fix"),
+        (f"  0%|     | 0/9 [00:00<?, ?it/s]{WARNING}\r{BAR}", "printed a warning: /usr/lib/x."),
+    ],
+)
+def test_stderr_is_told_as_what_it_is_and_progress_bars_are_not(text, said):
+    outputs = [new_output("stream", name="stderr", text=text)]
+    cells = [new_code_cell("1", execution_count=1, outputs=outputs)]
+    found = [*map(str, notebook.run_in_order(new_notebook(cells=cells)))]
+    assert len(found) == (said is not None)
+    assert all(text.startswith(f"cell 1 (In [1]): {said}") for text in found)
+
+
+# Reading. -------------------------------------------------------------------------------------
+
+
+def written(minor, ids):
+    """A notebook of format 4.minor whose cells have these IDs, None for none."""
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": text} for text in "ab"]
+    cells = [cell | ({"id": id_} if id_ else {}) for cell, id_ in zip(cells, ids, strict=True)]
+    plain = {"nbformat": 4, "nbformat_minor": minor, "metadata": {}, "cells": cells}
+    return json.dumps(plain).encode()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ids", [(None, None), ("x", None), ("x", "y"), ("x", "x")], ids=str)
+@pytest.mark.parametrize("minor", [0, 4, 5, 6])
+def test_a_notebook_is_read_whichever_of_its_cells_have_an_id(minor, ids):
+    read = notebook.parse(written(minor, ids))
+    assert [cell.source for cell in read.cells] == ["a", "b"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_metric_is_read_from_a_notebook_without_ids():
+    data, metadata = {"text/plain": "0.90"}, {"hw1": {"mnist_test_accuracy": 2}}
+    shown = new_output("display_data", data=data, metadata=metadata)
+    cell = new_code_cell("1", execution_count=1, outputs=[shown])
+    del cell["id"]
+    plain = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]}
+    _, found = notebook.stated(notebook.parse(json.dumps(plain).encode()))
+    assert "mnist_test_accuracy is stated as 2" in str(found[0])
+
+
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        ({"cell_type": "code"}, "'metadata' is a required property"),
+        (
+            {"cell_type": "markdown", "metadata": {}, "source": 1},
+            "source is of no form that is",
+        ),
+        (
+            {"cell_type": "text", "metadata": {}, "source": ""},
+            "is no cell of code, markdown or",
+        ),
+        ({"cell_type": ["code"]}, "is no cell of code, markdown or raw text"),
+        (["code"], "is no cell of code, markdown or raw text"),
+        ({"cell_type": "raw", "metadata": {}, "source": "", "id": "a b"}, "id 'a b' does not"),
+        ({"cell_type": "raw", "metadata": {}, "source": "", "id": {}}, "id {} is not of type"),
+    ],
+)
+def test_a_damaged_cell_is_refused_in_words_that_name_it_and_its_fault(cell, why):
+    good = {"cell_type": "markdown", "metadata": {}, "source": "a"}
+    plain = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [good, cell]}
+    with pytest.raises(notebook.NotebookError, match=r"no valid notebook \(cell 2") as refused:
+        notebook.parse(json.dumps(plain).encode())
+    assert why in str(refused.value)
+
+
 # Sections. -----------------------------------------------------------------------------------
 
 
@@ -297,3 +383,78 @@ def test_every_folder_and_loose_file_has_a_row(tmp_path):
         "empty": (0, ()),
     }
     assert [each.name for each in collect([tmp_path / "b", tmp_path / "a"])] == ["b", "HW1_1"]
+
+
+STUDENT = [f"{NAME}.{kind}" for kind in ("ipynb", "pdf", "pkl")]
+OTHER = "HW1_111111118"
+
+
+def rows(top, names):
+    """What is collected from a folder with these files: each row's files and spare names."""
+    for name in names:
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).touch()
+    found = collect([top])
+    return {each.name: ([path.name for path in each.files], each.spare) for each in found}
+
+
+@pytest.mark.parametrize(
+    "spare",
+    [
+        ["HW1.ipynb", "old.pdf"],
+        ["HW1.ipynb", "HW1.pdf"],
+        [f"{NAME} (1).pkl"],
+        ["HW1_123456782.ipynb", "HW1_ID1_ID2.pdf"],
+        [],
+    ],
+    ids=str,
+)
+def test_other_files_beside_the_three_of_a_student_are_spare_and_make_no_row(tmp_path, spare):
+    names = [f"a/{name}" for name in STUDENT + spare]
+    assert rows(tmp_path, names) == {"a": (STUDENT, tuple(spare))}
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [f"{OTHER}.ipynb"],
+        [f"{OTHER}.ipynb", "old.pdf"],
+        ["hw1 111111118 (1).pdf"],
+        ["HW1_123456782_111111118.pdf"],
+        [f"{OTHER}.{kind}" for kind in ("ipynb", "pdf", "pkl")],
+    ],
+    ids=str,
+)
+def test_files_that_may_be_another_students_keep_their_rows(tmp_path, others):
+    names = [f"a/{name}" for name in STUDENT + others]
+    found = rows(tmp_path, names)
+    assert found.pop(f"a/{NAME}") == (STUDENT, ())
+    assert sorted(name for files, _ in found.values() for name in files) == sorted(others)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*STUDENT, "HW1.ipynb", "old.pdf"],  # in the folder that is named
+        ["a/x.ipynb", "a/x.pdf", "a/x.pkl", "a/y.pdf"],  # whose is which, no name tells
+        [*(f"a/{name}" for name in STUDENT[:2]), "a/HW1.ipynb"],  # no set is complete
+        [*(f"a/{name}" for name in STUDENT), f"a/{NAME}.PDF", "a/old.pdf"],
+    ],
+    ids=["top", "nameless", "incomplete", "twice"],
+)
+def test_elsewhere_each_name_has_a_row(tmp_path, names):
+    found = rows(tmp_path, names)
+    stems = {name.rpartition(".")[0] for name in names}
+    assert found.keys() == stems
+    assert sum(len(files) for files, _ in found.values()) == len(names)
+
+
+def test_an_id_with_and_without_its_leading_zero_is_of_one_student(tmp_path):
+    ours = [f"HW1_012345674.{kind}" for kind in ("ipynb", "pdf", "pkl")]
+    names = [f"a/{name}" for name in [*ours, "HW1_12345674.pdf"]]
+    assert rows(tmp_path, names) == {"a": (ours, ("HW1_12345674.pdf",))}
+
+
+def test_an_archive_beside_the_three_files_and_spare_ones_makes_no_row(tmp_path):
+    names = [f"a/{name}" for name in [*STUDENT, "old.pdf", "HW1.zip"]]
+    assert rows(tmp_path, names) == {"a": (STUDENT, ("old.pdf",))}

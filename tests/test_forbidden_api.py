@@ -132,6 +132,7 @@ def test_scan_of_a_cell_finds_an_offence(offence, named):
         ("import torchvision", "torchvision.models.vgg16()", "torchvision.models.vgg16"),
         ("import hw1lib", "hw1lib.cnn.model.GroceryNet()", "hw1lib.cnn.model.GroceryNet"),
         ("import sklearn", "sklearn.fit()", "sklearn.fit"),
+        ("import google", "google.cloud.x()", "google.cloud.x"),
     ],
 )
 def test_what_an_earlier_cell_bound_a_name_to_is_followed_into_q2(before, cell, named):
@@ -141,6 +142,23 @@ def test_what_an_earlier_cell_bound_a_name_to_is_followed_into_q2(before, cell, 
     assert (offence.name, offence.sure) == (named, True)
     reader.learn(f"{cell.split('.')[0].split('(')[0]} = 1")
     assert reader.read(cell.split(".")[0].split("(")[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "cell"),
+    [
+        ("from hw1lib.helpers import train", "train(x)\ntrain(y)"),
+        ("from hw1lib import helpers as ours", "ours.train(x)"),
+        ("", "from hw1lib.helpers import train\ntrain(x)"),
+    ],
+)
+def test_a_module_that_this_hw1lib_lacks_is_told_once_a_cell(before, cell):
+    reader = Reader()
+    reader.learn(before)
+    for _ in range(2):
+        (offence,) = reader.read(cell)
+        assert offence.name.startswith("hw1lib.helpers, whose source is not among")
+        assert (offence.line, offence.sure) == (1, False)
 
 
 #: Ways to break the rule; False where a reading cannot tell, so that a person has to look.
@@ -159,6 +177,11 @@ WAYS = {
     "torch.masked.softmax(x)": True,
     "torch.enable_grad()": True,
     "torch.set_grad_enabled(True)": True,
+    "torch.set_grad_enabled(mode=True)": True,
+    "torch.set_grad_enabled(wanted)": True,
+    "torch.set_grad_enabled(not True)": True,
+    "switch = torch.set_grad_enabled": True,
+    "torch.autograd.set_grad_enabled(False)": True,
     "torch.logsumexp(x, 0)": True,
     "torch.vmap(f)": True,
     "x.grad": True,
@@ -183,6 +206,10 @@ WAYS = {
     "from torchvision import models": True,
     "import hw1lib\nhw1lib.cnn.model": True,
     "from hw1lib import vgg": True,
+    "from google.cloud import automl": True,
+    "import google\ngoogle.cloud.automl": True,
+    "from google.colab import auth": True,
+    "from google.colab import *": True,
     "vars(torch)['nn']": True,
     "torch.__dict__['nn']": True,
     "sys.modules['torch.nn']": True,
@@ -199,6 +226,11 @@ WAYS = {
     "attrgetter(name)(torch)": False,
     "eval(text)": False,
     "exec(text)": False,
+    "from hw1lib.helpers import train": False,
+    "from hw1lib import helpers": False,
+    "from hw1lib.datasets import mnist, helpers": False,
+    "import hw1lib.helpers as ours": False,
+    "import hw1lib\nhw1lib.helpers.train(x)": False,
     "import importlib": False,
     "import subprocess": False,
     "import runpy": False,
@@ -236,6 +268,15 @@ def test_each_way_to_ready_made_gradients_and_layers_is_seen(way):
         "!pip install torch",
         "%time train(model)",
         "torch.no_grad()",
+        "torch.set_grad_enabled(False)",
+        "with torch.set_grad_enabled(mode=False):\n    train(model)",
+        "from google.colab import files\nfiles.download(str(weights_file))",
+        "from google.colab import drive\ndrive.mount('/content/drive')",
+        "import google.colab\ngoogle.colab.files.download('x')",
+        "from google import colab\ncolab.files.download('x')",
+        "import hw1lib\nprint(hw1lib.__file__)",
+        "from hw1lib.datasets import mnist, standins\nmnist.load_test(folder)",
+        "from hw1lib.report import show_source\nshow_source.any.name(x)",
     ],
 )
 def test_what_is_allowed_is_not_reported(fine):

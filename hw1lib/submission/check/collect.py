@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw1lib.assignment import ID
+
 #: Kinds of file, by their extension, and the bytes that none of them exceeds. A real set has
 #: 4 MB, 3 MB and 0.4 MB.
 LIMITS = {".ipynb": 64_000_000, ".pdf": 64_000_000, ".pkl": 16_000_000}
@@ -42,12 +44,14 @@ class Submission:
         name: of the folder, or of the files without their extension.
         files: paths; the extension of each is one of LIMITS.
         others: names of what lies beside them and is no file of ours.
+        spare: names of further notebooks, PDFs and weights beside the three files.
         closed: the folder that was not looked into: a link, too deep, or locked.
     """
 
     name: str
     files: tuple[Path, ...] = ()
     others: tuple[str, ...] = ()
+    spare: tuple[str, ...] = ()
     closed: Path | None = None
 
     @property
@@ -64,9 +68,11 @@ def collect(paths: Sequence[Path]) -> list[Submission]:
     """Sort files, and what is in folders, into submissions; nothing is left out.
 
     Files that are named together, or lie in one folder, are one submission if there is at most
-    one of each kind; else those with the same name are. A folder without any file of ours is
-    one too, and so is each other file that lies beside such folders: what a student handed in
-    wrongly has its row. Links to folders are not followed.
+    one of each kind; else those with the same name are. In a folder below a path that is given,
+    files beside the one complete set are spare, unless a name tells that they may be someone
+    else's. A folder without any file of ours is a submission too, and so is each other file
+    that lies beside such folders: what a student handed in wrongly has its row. Links to
+    folders are not followed.
 
     Raises:
         NothingToCheckError: a path is not there.
@@ -104,7 +110,7 @@ def _in_folder(folder: Path, top: Path) -> list[Submission]:
     loose = [Submission(place + other, (), (other,)) for other in others]
     if ours:  # a folder of data beside them is no student's
         used = [found for found in inside if found.files or found.closed or found.packed]
-        groups = _grouped(ours, name, others)
+        groups = _one_set(ours, name, others) or _grouped(ours, name, others)
         return [*groups, *(row for row in loose if row.packed and groups[1:]), *used]
     if any(found.files or found.closed for found in inside) or (folder == top and folders):
         return [*loose, *inside]
@@ -121,6 +127,33 @@ def _kind(path: str | Path) -> str:
     return Path(path).suffix.lower()
 
 
+def _one_set(paths: Sequence[Path], name: str, others: Sequence[str]) -> list[Submission]:
+    """The one complete set in a student's folder with what is spare there; else nothing."""
+    groups = _by_stem(paths).values()
+    complete = [group for group in groups if sorted(map(_kind, group)) == sorted(LIMITS)]
+    if not name or len(complete) != 1:
+        return []
+    (files,) = complete
+    spare = [path for path in paths if path not in files]
+    owners = _ids(files[0])
+    if not owners or any(_ids(path) - owners for path in spare):
+        return []  # a folder with the files of several students
+    names = tuple(path.name for path in spare)
+    return [Submission(name, tuple(files), tuple(others), names)]
+
+
+def _ids(path: Path) -> set[str]:
+    """What may be student IDs in a name, whatever it looks like; leading zeros do not count."""
+    return {found[0].lstrip("0") for found in ID.finditer(path.stem)}
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[Path, list[Path]]:
+    by_stem: dict[Path, list[Path]] = defaultdict(list)
+    for path in paths:
+        by_stem[path.with_suffix("")].append(path)
+    return by_stem
+
+
 def _grouped(
     paths: Iterable[Path], name: str = "", others: Sequence[str] = ()
 ) -> list[Submission]:
@@ -128,12 +161,9 @@ def _grouped(
     kinds = [_kind(path) for path in files]
     if len(set(kinds)) == len(kinds):
         return [Submission(name or files[0].stem, tuple(files), tuple(others))] if files else []
-    by_stem: dict[Path, list[Path]] = defaultdict(list)
-    for path in files:
-        by_stem[path.with_suffix("")].append(path)
     return [
         Submission(f"{name}/{stem.name}" if name else stem.name, tuple(group))
-        for stem, group in by_stem.items()
+        for stem, group in _by_stem(files).items()
     ]
 
 

@@ -12,6 +12,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import torch
 from IPython.core.inputtransformer2 import TransformerManager
@@ -52,8 +54,12 @@ _PACKAGES = {
 #: Of these packages, what is not for Q2; and of that, what is.
 _NOT_FOR_Q2 = ("hw1lib.cnn", "hw1lib.vgg", "torchvision.models", "torch.")
 _FOR_Q2 = ("torch.utils",)
+#: Of Google's packages, what takes files into Colab and out of it.
+_COLAB = ("google.colab.files", "google.colab.drive")
 #: Modules that run code which stands elsewhere.
 _RUNNERS = {"builtins", "ctypes", "importlib", "runpy", "subprocess"}
+#: What is said of a module of hw1lib that only the student has.
+_ELSEWHERE = ", whose source is not among what is handed in"
 
 _MAGIC = re.compile(r"^\s*(?:[%!]|.*=\s*[%!]|.*\?\s*$)", re.MULTILINE)
 #: Magics that run the code they are given, and those that run code which stands elsewhere.
@@ -98,9 +104,41 @@ def offences(source: str) -> list[Offence]:
 
 
 def _is_for_q2(module: str) -> bool:
+    if _is_for_colab(module):
+        return True
     if module.split(".")[0] not in _PACKAGES - _RUNNERS:
         return False
     return module.startswith(_FOR_Q2) or not module.startswith(_NOT_FOR_Q2)
+
+
+def _is_for_colab(name: str) -> bool:
+    """Whether a name is on the way to one of these modules, or within one."""
+    ways = ((f"{name}.", f"{module}.") for module in _COLAB)
+    return any(one.startswith(other) or other.startswith(one) for one, other in ways)
+
+
+@cache
+def _library() -> dict[str, bool]:
+    """The modules of hw1lib as it is here, and whether each is a package."""
+    folder = Path(__file__).parents[2]
+    names = {".".join(p.relative_to(folder.parent).parts) for p in folder.rglob("*.py")}
+    return {
+        name.removesuffix(".py").removesuffix(".__init__"): name.endswith(".__init__.py")
+        for name in names
+    }
+
+
+def _unknown_module(name: str) -> str:
+    """The module on the way to `hw1lib.a.b` that hw1lib as it is here lacks, else ""."""
+    package, *rest = name.split(".")
+    for part in rest if package == "hw1lib" else ():
+        within = f"{package}.{part}"
+        if not _library()[package]:
+            return ""  # what is in a module of ours is ours
+        if within not in _library():
+            return "" if hasattr(sys.modules.get(package), part) else within
+        package = within
+    return ""
 
 
 class Reader:
@@ -149,12 +187,16 @@ class Reader:
                     self._modules[name] = ".".join(path)
         sure = {offence.line for offence in found if offence.sure}
         kept = {offence for offence in found if offence.sure or offence.line not in sure}
-        return sorted(kept, key=lambda offence: (offence.line, offence.name))
+        ordered = sorted(kept, key=lambda offence: (offence.line, offence.name))
+        first = {o.name: o for o in reversed(ordered) if o.name.endswith(_ELSEWHERE)}
+        return [offence for offence in ordered if first.get(offence.name, offence) is offence]
 
     def _scan(self, tree: ast.AST) -> list[Offence]:
         nodes = [*ast.walk(tree)]
         inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
-        called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+        calls = [node for node in nodes if isinstance(node, ast.Call)]
+        called = {id(call.func) for call in calls}
+        inner |= {id(call.func) for call in calls if self._turns_autograd_off(call)}
         found, strings = [], []
         for node in nodes:
             line = getattr(node, "lineno", 0)
@@ -185,6 +227,9 @@ class Reader:
             whole = [f"{node.module}.{alias.name}" for alias in node.names]
             names = [name for name in whole if name[-1] == "*" or _offends(name.split("."))]
         yield from ((name, name.split(".")[0] not in _RUNNERS) for name in names)
+        before = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        modules = {_unknown_module(f"{before}{alias.name}") for alias in node.names} - {""}
+        yield from ((f"{module}{_ELSEWHERE}", False) for module in modules)
 
     def _path(self, node: ast.expr | None) -> list[str]:
         """The names of `a.b.c`, with what `a` stands for; "" where it is an expression."""
@@ -206,7 +251,14 @@ class Reader:
             yield whole, False
         elif _offends(path, imported=imported):
             yield whole, True
+        elif imported and (module := _unknown_module(whole)):
+            yield f"{module}{_ELSEWHERE}", False
         yield from ((name, False) for name in path if name in VEILS)
+
+    def _turns_autograd_off(self, call: ast.Call) -> bool:
+        given = [*call.args, *(word.value for word in call.keywords if word.arg == "mode")]
+        off = [isinstance(value, ast.Constant) and value.value is False for value in given]
+        return off == [True] and self._path(call.func) == ["torch", "set_grad_enabled"]
 
     def _magic(self, call: ast.Call) -> Iterator[Offence]:
         """What a line of IPython's runs, as its own parser writes it."""
@@ -231,7 +283,7 @@ def _is_shell(node: ast.expr) -> bool:
 def _offends(path: list[str], *, imported: bool = True) -> bool:
     """Whether Q2 may not use `a.b.c`; a plain name that no import made is its author's own."""
     whole = ".".join(path)
-    if path[0] == "hw1lib":
+    if path[0] == "hw1lib" or _is_for_colab(whole):
         return not _is_for_q2(whole)
     if path[0] == "self" and not path[2:]:
         return any(name in FORBIDDEN_NAMES - READY_MADE for name in path)

@@ -113,6 +113,10 @@ def _files(state: State, _: None) -> Iterator[Finding]:
         elif found[1:]:
             what = f"there is more than one {kind} file: {', '.join(p.name for p in found)}"
             yield Finding("error", "files", what, "", "Leave one; only the first was checked")
+    if names := submission.spare:
+        more = f" and {len(names) - 5} more" if names[5:] else ""
+        what = f"files beside the three were not checked: {', '.join(names[:5])}{more}"
+        yield Finding("warning", "files", what, "", "Hand in the three files alone")
     stems = dict.fromkeys(path.stem for path in submission.files)
     wrong = [why for why in map(_misnamed, stems) if why]
     if len(stems) > 1:

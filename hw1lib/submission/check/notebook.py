@@ -7,6 +7,7 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.json_compat import JsonSchemaValidator
 from nbformat.v4.rwbase import rejoin_lines
 from nbformat.validator import get_validator
 
@@ -26,6 +27,14 @@ _MOST_CELLS = 2000
 #: Made before children are forked: to compile a schema takes longer than to use it.
 _NEWEST = get_validator(version=4, version_minor=5)
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?:\s?%)?(?!\w)")
+#: A bar of tqdm with the counts and times behind it, from the start of its line; and what tqdm
+#: draws where it does not know how many there will be.
+_BAR = re.compile(
+    r".*?\d(?:%\|[^|]*(?:\|(?: *[\d.,?]+[A-Za-z]*/[\d.,?]+[A-Za-z]*)?(?: *\[[^]]*\]?)?)?"
+    r"| ?[A-Za-z]{1,9} \[\d+:\d\d[^]]{0,200}\]?)"
+)
+_STEERING = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")  # of a terminal's colours and its cursor
+_PYTHON_WARNING = re.compile(r"\b[A-Za-z]*Warning: ")
 _STAND_IN_ROW = re.compile(r"<td[^>]*>([^<]*)</td>\s*<td[^>]*>STAND-IN</td>")
 
 
@@ -56,11 +65,36 @@ def parse(data: bytes) -> NotebookNode:
         raise NotebookError("does not say which minor version of format 4 it has")
     if isinstance(plain.get("cells"), list) and len(plain["cells"]) > _MOST_CELLS:
         raise NotebookError(f"has more than {_MOST_CELLS} cells")
+    _fit_ids(plain.get("cells"), minor)
     # Not nbformat.validate, which fixes as it goes and fails on what it takes for granted.
     validator = _NEWEST if minor >= 5 else get_validator(version=4, version_minor=minor)
     for error in validator.iter_errors(plain):
-        raise NotebookError(f"is no valid notebook ({error.message})")
+        fault = _fault(plain.get("cells"), validator) or error.message
+        raise NotebookError(f"is no valid notebook ({fault})")
     return rejoin_lines(nbformat.from_dict(plain))
+
+
+def _fit_ids(cells: Any, minor: int) -> None:
+    """Cells have IDs from format 4.5 on; programs mix that up, and nothing here reads one."""
+    for number, cell in enumerate(cells if isinstance(cells, list) else ()):
+        if isinstance(cell, dict) and minor < 5:
+            cell.pop("id", None)
+        elif isinstance(cell, dict):
+            cell.setdefault("id", f"cell-{number}")
+
+
+def _fault(cells: Any, validator: JsonSchemaValidator) -> str:
+    """What is wrong with the first cell that is not valid, "" if there is none."""
+    for number, cell in enumerate(cells if isinstance(cells, list) else (), 1):
+        kind = cell.get("cell_type") if isinstance(cell, dict) else None
+        if kind not in ("code", "markdown", "raw"):
+            return f"cell {number} is no cell of code, markdown or raw text"
+        for error in validator.iter_errors(cell, {"$ref": f"#/definitions/{kind}_cell"}):
+            path = "/".join(map(str, error.absolute_path))
+            choice = error.validator in ("oneOf", "anyOf")
+            what = "is of no form that is known" if choice else error.message
+            return f"cell {number}: {path} {what}" if path else f"cell {number}: {what}"
+    return ""
 
 
 def _refuse(constant: str) -> None:
@@ -123,10 +157,27 @@ def run_in_order(notebook: NotebookNode) -> Iterator[Finding]:
             what = f"raised {output.ename}: {output.evalue}"
             fix = "Fix the cell, then run ./export.sh again"
             yield Finding("error", "run", what, cell_name(number, cell), fix)
-        elif output.output_type == "stream" and output.name == "stderr":
-            what = f"printed a warning: {output.text}"
-            fix = "Fix its cause, then run ./export.sh again"
+        elif said := _on_stderr(output):
+            what, fix = f"wrote to stderr: {said}", "Look whether it tells of a fault"
+            if _PYTHON_WARNING.search(said):
+                what = f"printed a warning: {said}"
+                fix = "Fix its cause, then run ./export.sh again"
             yield Finding("warning", "run", what, cell_name(number, cell), fix)
+
+
+def _on_stderr(output: NotebookNode) -> str:
+    """What an output wrote to stderr, less progress bars; what follows a bar is kept."""
+    if output.output_type != "stream" or output.name != "stderr":
+        return ""
+    kept = []
+    for line in re.split(r"[\r\n]+", _STEERING.sub("", output.text)):
+        end = 0
+        while bar := _BAR.match(line, end):
+            end = bar.end()
+        rest = line[end:]
+        if re.search(r"[^\W\d_]", rest) if end else rest.strip():
+            kept.append(rest)
+    return "\n".join(kept)
 
 
 def nothing_is_hidden(notebook: NotebookNode) -> Iterator[Finding]:
@@ -274,7 +325,7 @@ def _carried(cell: NotebookNode) -> list[tuple[str, Any]]:
 
 def _numbers_shown(cell: NotebookNode) -> list[str]:
     """The numbers that a reader sees in the outputs of a cell, each whole, as in "8.07%"."""
-    outputs_alone = nbformat.from_dict({**cell, "source": ""})
+    outputs_alone = nbformat.from_dict({**cell, "source": "", "id": "outputs"})
     notebook = nbformat.v4.new_notebook(cells=[outputs_alone])
     words = " ".join(text_of(printed) for printed in document_of(notebook).cells)
     return [re.sub(r"\s", "", text) for text in _NUMBER.findall(words.replace("\u200b", ""))]
