@@ -1,9 +1,12 @@
 """The export command, run for real on notebooks of a few cells."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from types import SimpleNamespace
@@ -13,10 +16,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from hw1lib.datasets.resources import RESOURCES
+from hw1lib.submission import build
 from hw1lib.submission.names import decide_ids
+from hw1lib.submission.pdf import TypstPDFExporter
+from tests.fixtures.notebooks import Printed, picture
 from tests.fixtures.projects import IDS, PROJECT_ROOT, WEIGHTS, Project
 
 FIELDS = ("cells", "cell_type", "source", "metadata", "tags", "outputs", "nbformat", "id")
@@ -277,6 +283,60 @@ def test_a_wrong_check_digit_is_told_first_and_last_and_stops_nothing(project, c
 def test_right_ids_are_no_matter_for_a_word(finished):
     assert "digit" not in finished.printed
     assert "placeholder" not in finished.printed
+
+
+def test_a_picture_beside_the_notebook_is_in_the_pdf_also_when_it_is_made_again(project):
+    (project.folder / "derivation.png").write_bytes(picture(31, 21))
+    project.write()
+    notebook = nbformat.read(project.notebook, as_version=4)
+    images = "![derivation](derivation.png)\n\n<img src='derivation.png'>"
+    notebook.cells.append(new_markdown_cell(images))
+    nbformat.write(notebook, project.notebook)
+    pdf = project.folder / "submission" / "HW1_ID1_ID2.pdf"
+    for arguments in ([], ["--pdf-only"]):
+        assert project.export("--strict", *arguments) == 0
+        assert Printed(pdf.read_bytes()).images() == [(31, 21), (31, 21)]
+        pdf.unlink()
+
+
+def test_pdf_only_without_ids_takes_the_newest_run_and_names_it(project, capsys):
+    project.write()
+    assert project.export() == 0
+    assert project.export("123456782") == 0
+    executed = project.folder / "build" / "executed"
+    for stem, hours in (("HW1_ID1_ID2", 3), ("HW1_123456782", 2), ("HW1_my copy", 1)):
+        path = executed / f"{stem}.ipynb"
+        path.touch()
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+    shutil.rmtree(project.folder / "submission")
+    capsys.readouterr()
+    assert project.export("--pdf-only") == 0
+    printed = capsys.readouterr().out
+    assert "HW1_123456782.ipynb, executed " in printed
+    assert "edited since" not in printed
+    assert "placeholder" not in printed
+    files = {path.name for path in (project.folder / "submission").iterdir()}
+    assert files == {f"HW1_123456782.{kind}" for kind in ("ipynb", "pdf", "pkl")}
+
+
+def test_the_advice_to_make_the_pdf_again_holds_the_ids_of_the_command_line(
+    project, capsys, monkeypatch
+):
+    project.write()
+    monkeypatch.setattr(TypstPDFExporter, "from_notebook_node", None)
+    assert project.export("123456782") == 1
+    again = "./export.sh --pdf-only 123456782"
+    assert f"{again} makes the PDF and publishes all three" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.setattr(build, "obtain", project.obtain)
+    assert project.export(*again.split()[1:]) == 0
+
+
+def test_a_folder_in_the_place_of_a_notebook_is_told_to_be_one(project, capsys):
+    assert project.export("--notebook", str(project.folder)) == 1
+    told = capsys.readouterr().err
+    assert f"{project.folder} is a folder: --notebook takes a notebook file" in told
+    assert "rename" not in told
 
 
 def test_a_file_that_is_no_notebook_is_named(project, capsys):

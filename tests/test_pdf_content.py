@@ -13,6 +13,7 @@ from hw1lib.submission.pdf import TypstPDFExporter
 from hw1lib.submission.pdf.markdown import to_page
 from tests.fixtures.notebooks import (
     SVG,
+    Glyph,
     Printed,
     base64_of,
     bundle,
@@ -83,6 +84,93 @@ def test_a_tag_stands_at_the_margin_of_its_line():
     assert tag.left > 500
     assert abs(tag.middle - page.glyph("=", 1).middle) < 2
     assert page.shows("(1)")
+
+
+def lines_and_numbers(page: Printed, count: int) -> list[tuple[Glyph, Glyph]]:
+    """Of each numbered line with a `=`: the glyphs of that and of its number."""
+    lines = [glyph for glyph in page.glyphs if glyph.char == "="]
+    assert len(lines) == count
+    return [(line, page.find(f"({i})")) for i, line in enumerate(lines, 1)]
+
+
+@pytest.mark.parametrize("before", range(36, 46))
+def test_the_numbers_of_an_align_go_to_the_next_page_with_their_lines(before):
+    filler = "\n\n".join(["words"] * before)
+    lines = r" \\ ".join([r"x &= \frac{\partial a}{\partial b}"] * 4)
+    page = export(markdown(filler), markdown(f"\\begin{{align}}{lines}\\end{{align}}\n\nend"))
+    for line, number in lines_and_numbers(page, 4):
+        assert line.page == number.page
+        assert line.middle == pytest.approx(number.middle, abs=3)
+    assert not page.notes
+
+
+@pytest.mark.parametrize("first", ["x &= 1", "x &= " + "+".join("y" * 100)], ids=len)
+def test_an_align_longer_than_a_page_keeps_its_lines_and_numbers(first):
+    lines = r" \\ ".join([first, *[r"x &= \frac{\partial a}{\partial b} \sum_j c_j"] * 59])
+    page = export(markdown(f"words\n\n\\begin{{align}}{lines}\\end{{align}}\n\nend"))
+    for line, number in lines_and_numbers(page, 60):
+        assert line.page == number.page
+        assert line.middle == pytest.approx(number.middle, abs=3)
+        assert number.bottom > 0
+        assert number.right < page.width()
+    assert not page.notes
+
+
+def test_the_words_of_a_tag_stand_in_one_line():
+    tags = "chain rule", "sum over the labels, which are one-hot"
+    lines = rf"a &= b \tag{{{tags[0]}}}\\ c &= d \tag{{{tags[1]}}}"
+    page = export(markdown(f"\\begin{{align}}{lines}\\end{{align}}"))
+    for start, end, letter in (("(chain", "rule)", "𝑏"), ("(sum", "hot)", "𝑑")):
+        first, last, beside = page.find(start), page.find(end), page.glyph(letter)
+        assert beside.right < first.left < last.left < page.width()
+        assert first.middle == pytest.approx(last.middle, abs=3)
+        assert first.middle == pytest.approx(beside.middle, abs=3)
+
+
+@pytest.mark.parametrize("terms", [16, 20, 24, 28, 60])
+def test_a_number_stands_beside_a_wide_formula_and_not_on_it(terms):
+    body = "+".join(["x"] * terms)
+    page = export(markdown(f"$${body} \\tag{{a rule}}$$"))
+    left, right = page.glyph("𝑥").left, page.glyph("𝑥", -1).right
+    assert left > 60
+    assert right < page.find("(a").left
+    assert page.find("rule)").right < page.width() - 40
+
+
+def test_a_formula_whose_tag_has_math_is_shown_as_its_source():
+    page = export(markdown("$$a = b \\tag{$\\ast$}$$"))
+    assert page.shows("a = b \\tag{$\\ast$}")
+    (note,) = page.notes
+    assert "a \\tag holds words only" in note.reason
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "| f |\n|---|\n| $\\dfrac{a}{b}$ |\n| $\\dfrac{c}{d}$ |",
+        "- $\\dfrac{a}{b}$\n- $\\dfrac{c}{d}$",
+        "$\\dfrac{a}{b}$<br>$\\dfrac{c}{d}$",
+    ],
+)
+def test_fractions_one_below_the_other_do_not_touch(source):
+    page = export(markdown(source))
+    assert page.glyph("𝑏").bottom > page.glyph("𝑐").top + 1
+
+
+def test_a_fraction_in_a_heading_stands_in_its_line_above_its_rule():
+    page = export(markdown("# Title\n\n# Of $\\dfrac{a}{b}$ here\n\nwords"))
+    paths = [path.get_bounds() for path in page.objects(pdfium.FPDF_PAGEOBJ_PATH)]
+    (rule,) = [bounds for bounds in paths if bounds[2] > 500]
+    assert page.glyph("𝑏").bottom > rule[3]
+    assert page.find("Of").bottom == pytest.approx(page.find("here").bottom, abs=1)
+
+
+@pytest.mark.parametrize("source", ["$${}$$", "in a line ${}$ of text"])
+def test_a_box_holds_its_formula(source):
+    page = export(markdown(source.replace("{}", r"\boxed{\frac{a}{b}}")))
+    sides = [path.get_bounds() for path in page.objects(pdfium.FPDF_PAGEOBJ_PATH)]
+    assert min(side[1] for side in sides) + 2 < page.glyph("𝑏").bottom
+    assert page.glyph("𝑎").top < max(side[3] for side in sides) - 2
 
 
 def test_a_formula_has_the_colour_it_asks_for():
@@ -194,6 +282,30 @@ def test_a_long_table_repeats_its_header_on_each_page():
     assert all("quantity" in text for text in page.pages)
 
 
+ANSWER = "The filter answers to an edge that is bright and dark, and rests elsewhere. " * 16
+
+
+def test_a_table_of_few_rows_that_is_taller_than_a_page_goes_on_over_it():
+    rows = "".join(f"<tr><td>{i}</td><td>{ANSWER}end{i}.</td></tr>" for i in range(12))
+    html = f"<table>{rows}</table>"
+    shown = v4.new_output("execute_result", data={"text/html": html}, execution_count=3)
+    page = export(markdown(html), code("df", shown))
+    assert not page.notes
+    assert [page.text.count(f"end{i}.") for i in range(12)] == [2] * 12
+    assert sum("Out[3]" in text for text in page.pages) == 1
+
+
+def test_a_table_of_few_pictures_shows_them_all():
+    cell = markdown("| a |\n|---|\n" + "".join(f"| ![](attachment:{i}) |\n" for i in range(6)))
+    cell.attachments = {
+        str(i): {"image/png": base64_of(picture(300 + i, 300))} for i in range(6)
+    }
+    page = export(cell)
+    assert page.images() == [(300 + i, 300) for i in range(6)]
+    assert all(o.get_bounds()[1] > 0 for o in page.objects(pdfium.FPDF_PAGEOBJ_IMAGE))
+    assert not page.notes
+
+
 def test_a_table_of_200_columns_is_shown_in_full_with_its_index():
     frame = pd.DataFrame([[f"v{i}" for i in range(200)]], index=["row"])
     frame.columns = [f"c{i}" for i in range(200)]
@@ -296,6 +408,13 @@ def test_an_image_that_is_missing_or_broken_is_named_on_the_page(caplog, tmp_pat
     assert page.shows("An image (image/png) is not shown")
     assert "cell 1" in caplog.text
     assert "cell 2" in caplog.text
+
+
+def test_an_image_beside_a_notebook_whose_folder_is_not_known_has_other_advice():
+    page = export(markdown("![my chart](chart.png)"))
+    assert page.shows("The image “my chart” is not shown: the folder of chart.png is not known")
+    (note,) = page.notes
+    assert note.advice.startswith("Drag the picture into the cell")
 
 
 def test_an_image_of_10_000_pixels_is_made_smaller_and_shown():
@@ -463,6 +582,41 @@ def test_hebrew_and_arabic_are_set_from_right_to_left():
     assert shin.left > page.glyph("w").left
     assert shin.left > 400
     assert "U+" not in page.text
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p dir='rtl'>ReLU היא</p>",
+        "<div dir='rtl'><section><p>ReLU היא</p></section></div>",
+        "<div style='direction: rtl'><ul><li>ReLU היא</li></ul></div>",
+        "<div dir='ltr'><h3 dir='RTL'>ReLU היא</h3></div>",
+        "<style>p {direction: rtl}</style><p>ReLU היא</p>",
+    ],
+)
+def test_a_direction_that_html_gives_overrides_the_first_letter(html):
+    page = export(code("x", rich(text_html=html)))
+    assert page.find("ReLU").left > page.glyph("ה").right
+    assert page.find("ReLU").left > 450
+
+
+def test_the_nearest_direction_counts_and_ends_with_its_tag():
+    page = export(
+        markdown(
+            '<div dir="rtl">\n\nCNN היא\n\n<p dir="ltr">שלום first</p>\n\n'
+            "<p dir='auto'>second</p>\n\n</div>\n\nthird"
+        )
+    )
+    assert page.find("CNN").left > 500
+    assert page.glyph("ש").right < page.find("first").left < 200
+    assert page.find("second").left < 100
+    assert page.find("third").left < 100
+
+
+def test_a_table_that_html_gives_a_direction_runs_in_it():
+    html = "<table dir='rtl'><tr><td>first</td><td>second</td></tr></table>"
+    page = export(code("x", rich(text_html=html)))
+    assert page.find("first").left > page.find("second").left > 400
 
 
 def test_a_hebrew_table_of_markdown_stands_right_and_runs_from_right_to_left():

@@ -131,6 +131,36 @@ def test_a_prompt_is_never_apart_from_its_code():
         assert page.pages[on].count("tail") >= 3
 
 
+METHODS = "class Net:\n" + "\n".join(
+    f"    def method{i}(self):\n" + f"        step{i:02}()\n" * 9 for i in range(16)
+)
+
+
+@pytest.mark.parametrize("before", range(2, 14, 3))
+def test_a_page_ends_between_the_methods_of_a_class(before):
+    listing = rich(text_markdown=f"```python\n{METHODS}```")
+    page = export(code("\n".join(["x"] * before)), code("show", listing))
+    assert len(page.pages) > 2
+    for i in range(16):
+        assert 9 in [text.count(f"step{i:02}") for text in page.pages]
+
+
+def test_a_long_part_of_code_fills_the_page():
+    source = "\n".join(["y"] * 30 + [""] + ["z"] * 90)
+    page = export(code(source))
+    assert page.pages[0].count("y") == 30
+    assert page.pages[0].count("z") > 20
+
+
+def test_the_head_of_a_class_stays_with_its_first_method():
+    head = 'class Net:\n    """What it is."""\n    # more\n\n'
+    for lines in range(54, 66, 2):
+        source = head + "    first = 1\n" * 9
+        page = export(code("\n".join(["x"] * lines)), code(source))
+        (where,) = [text for text in page.pages if "class Net" in text]
+        assert where.count("first") == 9
+
+
 def test_a_caption_stays_on_the_page_of_its_figure():
     for lines in range(20, 64, 6):
         cell = code("#| fig-cap: The caption\nplot()", rich(png=base64_of(picture(500, 400))))

@@ -210,9 +210,8 @@ f'^2  =>  attach(f, t: ′ 2)
 
 \color{red}x  =>  #text(fill: rgb("#ff0000"), $x$)
 \textcolor{#00ff00}{x}  =>  #text(fill: rgb("#00ff00"), $x$)
-\boxed{x}  =>  #box(stroke: 0.5pt, inset: 3pt, baseline: 3pt, $display(x)$)
-\fbox{two words}
-    =>  #box(stroke: 0.5pt, inset: 3pt, baseline: 3pt, $upright("two words")$)
+\boxed{x}  =>  #box(stroke: 0.5pt, inset: 3pt, whole($display(x)$))
+\fbox{two words}  =>  #box(stroke: 0.5pt, inset: 3pt, whole($upright("two words")$))
 a\phantom{x}b  =>  a#hide($x$)b
 a\hphantom{\frac ab}c  =>  a#box(height: 0pt, hide($frac(a, b)$))c
 a\vphantom{bc}d  =>  a d
@@ -271,8 +270,9 @@ PAIRS = re.findall(r"^(\S.*?)\s+=>  (.*)$", TABLE, re.MULTILINE)
 DOCUMENT = """
 #set page(width: auto, height: auto, margin: 4pt)
 #let data = json("formulas.json")
+#let whole = text.with(top-edge: "bounds", bottom-edge: "bounds")
 #for source in data {
-  page(math.equation(block: true, eval(source, mode: "math")))
+  page(math.equation(block: true, eval(source, mode: "math", scope: (whole: whole))))
 }
 """
 
@@ -329,6 +329,25 @@ DEEP = r"""
 def test_nesting_beyond_all_measure_is_an_error_of_the_formula(piece):
     with pytest.raises(TexError):
         Notation().convert(f"{piece} " * 5000)
+
+
+@pytest.mark.parametrize(
+    ("tag", "shown"),
+    [
+        (r"\tag{7}", "(7)"),
+        (r"\tag*{A.1}", "A.1"),
+        (r"\tag{chain~rule}", "(chain\u00a0rule)"),
+        (r"\tag{\text{chain rule}, 50\%}", "(chain rule, 50%)"),
+    ],
+)
+def test_a_tag_is_words(tag, shown):
+    assert Notation().convert(f"x {tag}").tags == [shown]
+
+
+@pytest.mark.parametrize("tag", [r"$\ast$", r"\ref{x}", r"\textbf{a}", r"by $y = 1$"])
+def test_a_tag_that_is_more_than_words_is_an_error_of_the_formula(tag):
+    with pytest.raises(TexError, match=r"a .tag holds words only"):
+        Notation().convert(f"x \\tag{{{tag}}}")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -24,12 +25,18 @@ from resource import RUSAGE_CHILDREN, getrusage
 import nbformat
 from nbformat import NotebookNode
 
-from hw1lib.assignment import PLACEHOLDERS
+from hw1lib.assignment import COURSE_WORK, PLACEHOLDERS
 from hw1lib.datasets.resources import RESOURCES, ResourceError, Source, data_folder, obtain
 from hw1lib.files import is_being_written, remove, replacing
 from hw1lib.submission.execute import SubmissionError, execute, forget_results
 from hw1lib.submission.executed import KEY, is_run
-from hw1lib.submission.names import decide_ids, has_check_digit, submission_name
+from hw1lib.submission.names import (
+    IdError,
+    decide_ids,
+    has_check_digit,
+    ids_in,
+    submission_name,
+)
 from hw1lib.submission.publish import publish, recover, require_publishable, write_synced
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +96,8 @@ def export(
 
     Args:
         notebook: file to execute; it stays as it is unless `in_place`.
-        ids: student IDs; none leaves the choice to the notebook's cell tagged ``ids``.
+        ids: student IDs; none leaves the choice to the notebook's cell tagged ``ids``, and with
+            `pdf_only`, where that has placeholders, to the newest run.
         output: folder of ``submission/``, ``draft/`` and ``build/``.
         strict: refuse stand-ins, and a PDF with notes.
         pdf_only: execute nothing; publish the last executed notebook with a new PDF.
@@ -107,7 +115,8 @@ def export(
     """
     started = time.perf_counter()
     original, edited = _read(notebook)
-    ids = decide_ids(edited, ids)
+    again = " ".join(["./export.sh", "--pdf-only", *ids])
+    ids = _decided(edited, ids, output / "build" / "executed" if pdf_only else None)
     name = submission_name(ids)
     _warn_of_ids(ids)
     with ExitStack() as stack:
@@ -119,7 +128,7 @@ def export(
             draft = str(executed.metadata.get("provenance")).startswith(_DRAFT)
             sources = [] if draft else _mnist_for_the_check()
         else:
-            _typeset_early(edited, name, strict=strict)
+            _typeset_early(edited, name, notebook, strict=strict)
             sources = _obtain_all(strict)
             draft = any(source.stand_in for source in sources)
             executed = edited
@@ -131,9 +140,9 @@ def export(
             (run / "reserve").unlink()
             publish(build / "executed", _artefacts(run) | {f"{name}.ipynb": _written(executed)})
             remove(stopped)
-        with _told_of_what_is_kept(build / "executed"):
+        with _told_of_what_is_kept(build / "executed", again):
             rendering = time.perf_counter()
-            pdf, notes = _typeset(executed, name)
+            pdf, notes = _typeset(executed, name, notebook)
             print(f"PDF rendered in {time.perf_counter() - rendering:.1f} s")
             _say_notes(notes, strict=strict)
             # The rest takes a moment; a signal could not say that nothing was changed.
@@ -262,13 +271,13 @@ def _keep(notebook: Path, files: dict[str, bytes]) -> None:
 
 
 @contextmanager
-def _told_of_what_is_kept(folder: Path) -> Iterator[None]:
+def _told_of_what_is_kept(folder: Path, again: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
         print(
             f"\nThe executed notebook and the weights are kept in {folder}: nothing has to run "
-            "again.\n./export.sh --pdf-only makes the PDF and publishes all three."
+            f"again.\n{again} makes the PDF and publishes all three."
         )
         raise
 
@@ -281,9 +290,15 @@ def _read(path: Path) -> tuple[bytes, NotebookNode]:
         original = path.read_bytes()
     except FileNotFoundError:
         raise SubmissionError(f"{path} is not there: --notebook names another") from None
+    except IsADirectoryError:
+        raise SubmissionError(
+            f"{path} is a folder: --notebook takes a notebook file, as {path / 'HW1.ipynb'}"
+        ) from None
     try:
         notebook = nbformat.convert(nbformat.reader.reads(original.decode()), 4)
-        nbformat.validate(notebook, relax_add_props=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of cells' IDs, which nbformat puts right itself
+            nbformat.validate(notebook, relax_add_props=True)
     except Exception as error:  # whatever a damaged file leads nbformat to
         reason = str(error).strip().partition("\n")[0][:200]
         raise SubmissionError(
@@ -390,6 +405,22 @@ def _artefacts(run: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files}
 
 
+def _decided(
+    notebook: NotebookNode, ids: Sequence[str], executed: Path | None
+) -> tuple[str, ...]:
+    """The IDs of a submission; where none are set, those of the newest run in `executed`."""
+    decided = decide_ids(notebook, ids)
+    if ids or executed is None or decided[0] not in PLACEHOLDERS:
+        return decided
+    runs = executed.glob(f"{COURSE_WORK}_*.ipynb")
+    for run in sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            return decide_ids(notebook, ids_in(run.stem))
+        except IdError:  # a copy under a name of its own
+            continue
+    return decided
+
+
 def _last_executed(folder: Path, name: str, edited: NotebookNode) -> tuple[NotebookNode, bytes]:
     """Notebook and weights of the last run that came to its end."""
     path = folder / f"{name}.ipynb"
@@ -399,7 +430,8 @@ def _last_executed(folder: Path, name: str, edited: NotebookNode) -> tuple[Noteb
             "./export.sh without --pdf-only makes all three files."
         )
     _, executed = _read(path)
-    print(f"Executed {time.strftime('%Y-%m-%d %H:%M', time.localtime(path.stat().st_mtime))}")
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(path.stat().st_mtime))
+    print(f"{path.name}, executed {when}")
     if [cell.source for cell in executed.cells] != [cell.source for cell in edited.cells]:
         print("The notebook has been edited since; the files are of what it held then.")
     return executed, _checked_weights(path.with_suffix(".pkl"))
@@ -420,13 +452,14 @@ def _checked_weights(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _typeset(notebook: NotebookNode, name: str) -> tuple[bytes, list[str]]:
+def _typeset(notebook: NotebookNode, name: str, original: Path) -> tuple[bytes, list[str]]:
+    """PDF and notes of a notebook; beside `original`, the student's file, lie its pictures."""
     from hw1lib.submission import pdf
 
     silent = logging.Logger("PDF", logging.CRITICAL)  # its notes are said by us
     try:
         content, resources = pdf.TypstPDFExporter(log=silent).from_notebook_node(
-            notebook, {"metadata": {"name": name}}
+            notebook, {"metadata": {"name": name, "path": str(original.absolute().parent)}}
         )
     except (OSError, MemoryError):
         raise
@@ -435,12 +468,12 @@ def _typeset(notebook: NotebookNode, name: str) -> tuple[bytes, list[str]]:
     return content, [str(note) for note in resources.get("notes", [])]
 
 
-def _typeset_early(notebook: NotebookNode, name: str, *, strict: bool) -> None:
+def _typeset_early(notebook: NotebookNode, name: str, original: Path, *, strict: bool) -> None:
     """Say in seconds what is wrong with the cells' text, not after all training."""
     bare = deepcopy(notebook)
     forget_results(bare)
     try:
-        _, notes = _typeset(bare, name)
+        _, notes = _typeset(bare, name, original)
     except SubmissionError as error:
         notes = [str(error)]
     _say_notes(notes, strict=strict)

@@ -3,6 +3,7 @@
 Text stays data all the way: no part of it is ever read as Typst.
 """
 
+import contextlib
 import itertools
 import re
 import unicodedata
@@ -76,10 +77,15 @@ CSS_LOOKS = (
     ("text-decoration.*", "underline", "underline"),
     ("text-decoration.*", "line-through", "strike"),
 )
-CSS_OF = {"color": "color", "bgcolor": "background", "align": "text-align"}
+CSS_OF = {
+    "color": "color",
+    "bgcolor": "background",
+    "align": "text-align",
+    "dir": "direction",
+}
 #: What of CSS the page has use for.
 USEFUL_CSS = re.compile(
-    r"color|background|font-weight|font-style|text-align|decoration|display", re.I
+    r"color|background|font-weight|font-style|text-align|decoration|display|direction", re.I
 )
 #: At-rules, which hold for other media or are no rules.
 AT_RULE = re.compile(r"@[^{};]*(?:;|\{(?:[^{}]*\{[^{}]*\})*[^{}]*\})")
@@ -164,6 +170,7 @@ class _Converter:
         self.page = page
         self.attachments = attachments
         self.depth = 0
+        self.direction = ""
         self.rules = sheet_rules(tree)
         self.holding_blocks: set[int] = set()
         for tag in tree.css(",".join(BLOCKS)):
@@ -183,31 +190,50 @@ class _Converter:
                 continue
             holds_block = node.mem_id in self.holding_blocks and node.tag != "svg"
             if node.tag in BLOCKS or holds_block:
-                blocks += paragraphs(spans)
+                blocks += self.paragraphs(spans)
                 spans = []
                 blocks += self.block(node)
             else:
                 spans += self.inline(node)
-        return blocks + paragraphs(spans)
+        return blocks + self.paragraphs(spans)
+
+    def paragraphs(self, spans: list[Span]) -> list[Block]:
+        return paragraphs(spans, self.right_to_left)
+
+    def right_to_left(self, content: tuple) -> bool:
+        """Whether content is written from right to left: as the HTML says, else as it looks."""
+        told = {"rtl": True, "ltr": False}
+        return told.get(self.direction, right_to_left(content))
+
+    @contextlib.contextmanager
+    def within(self, direction: str) -> Iterator[None]:
+        """Inside of a tag with this direction, "" where it has none of its own."""
+        outer = self.direction
+        self.direction = direction or outer
+        yield
+        self.direction = outer
 
     def block(self, tag: LexborNode) -> list[Block]:
         style = self.css(tag, block=True)
         if style.pop("hidden", False):
             return []
-        if self.depth > DEEPEST:
-            return paragraphs([self.text(flat(tag))])
-        self.depth += 1
-        handler = getattr(self, f"block_{tag.tag}", None)
-        blocks = handler(tag) if handler else self.flow(children(tag))
-        self.depth -= 1
-        if not blocks:
-            return []
+        with self.within(style.pop("direction", "")):
+            if self.depth > DEEPEST:
+                return self.paragraphs([self.text(flat(tag))])
+            self.depth += 1
+            handler = getattr(self, f"block_{tag.tag}", None)
+            blocks = handler(tag) if handler else self.flow(children(tag))
+            self.depth -= 1
+            return [*self.anchors(tag), *self.framed(tag, blocks, style)] if blocks else []
+
+    def framed(self, tag: LexborNode, blocks: list[Block], style: dict) -> list[Block]:
+        """Blocks in the frame and with the look that their tag gives them, if any."""
         align, frame = style.pop("align", ""), FRAMES.get(tag.tag, "")
-        if style or align or frame:
-            inner = tuple(blocks)
-            turned = bool(frame) and right_to_left(inner)
-            blocks = [Group(inner, Look(**style), align, frame, turned)]
-        return [*self.anchors(tag), *blocks]
+        if not (style or align or frame):
+            return blocks
+        inner = tuple(blocks)
+        turned = bool(frame) and self.right_to_left(inner)
+        return [Group(inner, Look(**style), align, frame, turned)]
 
     def anchors(self, tag: LexborNode) -> list[Anchor]:
         """The place to link to that a tag names."""
@@ -228,7 +254,7 @@ class _Converter:
         if not spans:
             return []
         name = self.anchor(text_of(spans))
-        return [Heading(spans, int(tag.tag[1]), name, right_to_left(spans))]
+        return [Heading(spans, int(tag.tag[1]), name, self.right_to_left(spans))]
 
     block_h1 = block_h2 = block_h3 = block_h4 = block_h5 = block_h6 = heading
 
@@ -241,7 +267,7 @@ class _Converter:
         items = [self.block(child) for child in inner if child.tag == "li"]
         items.append(self.flow(child for child in inner if child.tag != "li"))
         found = tuple(tuple(item) for item in items if item)
-        return [ListBlock(found, start, right_to_left(found))] if found else []
+        return [ListBlock(found, start, self.right_to_left(found))] if found else []
 
     block_menu = block_ul
 
@@ -270,9 +296,9 @@ class _Converter:
         self.depth += 4  # each level of a table takes several of the template
         tables = lay_out(rows, self.cell, self.context.max_lines, self.context.note)
         self.depth -= 4
-        if self.page:  # the columns of a data frame run as a browser shows them
+        if self.page or self.direction:  # a data frame's columns run as a browser shows them
             tables = [
-                replace(part, right_to_left=right_to_left(part.cells[: part.columns]))
+                replace(part, right_to_left=self.right_to_left(part.cells[: part.columns]))
                 if isinstance(part, Table)
                 else part
                 for part in tables
@@ -285,7 +311,8 @@ class _Converter:
         for outer in (tag.parent.parent, tag.parent, tag):
             style |= self.css(outer, block=True) if outer.tag != "table" else {}
         hidden, align = style.pop("hidden", False), style.pop("align", "")
-        blocks = () if hidden else tuple(self.flow(children(tag)))
+        with self.within(style.pop("direction", "")):
+            blocks = () if hidden else tuple(self.flow(children(tag)))
         return TableCell(blocks, 0, 0, look=Look(**style), align=align)
 
     # -- spans ----------------------------------------------------------------------------
@@ -347,7 +374,8 @@ class _Converter:
             QUOTED.sub(lambda words: self.context.glyphs.shown(words[0]), row)
             for row in found.rows
         )
-        return Formula(math.tex, rows, tuple(found.tags), tuple(found.labels), math.display)
+        tags = tuple(tag and self.context.glyphs.shown(tag) for tag in found.tags)
+        return Formula(math.tex, rows, tags, tuple(found.labels), math.display)
 
     def inline_br(self, _: LexborNode) -> list[Span]:
         return [LineBreak()]
@@ -427,6 +455,7 @@ class _Converter:
             style |= look_of(name.strip().lower(), value)
         if not block:
             style.pop("align", None)
+            style.pop("direction", None)
         return style
 
 
@@ -437,6 +466,8 @@ def look_of(name: str, value: str) -> dict:
         return {name.removesuffix("-color"): found} if found else {}
     if name == "text-align" and value in ("left", "right", "center"):
         return {"align": value}
+    if name == "direction" and value in ("rtl", "ltr", "auto"):
+        return {"direction": value}
     if name == "display" and value:
         return {"hidden": value == "none"}
     return {
@@ -488,7 +519,7 @@ def keeps_dollars(node: LexborNode | None) -> bool:
 def missing_image(name: str, error: ImageError, context: Context) -> Note:
     """What stands for an image that cannot be shown."""
     text = f"{name} is not shown: {error}."
-    context.note(text, "Save it as a PNG file beside the notebook and name that file.")
+    context.note(text, error.advice)
     return Note(breakable(context.glyphs.shown(text[0].upper() + text[1:])))
 
 
@@ -532,8 +563,11 @@ def trimmed(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(kept)
 
 
-def paragraphs(spans: list[Span]) -> list[Block]:
-    """Paragraphs of spans, parted where a formula, an image or a note stands by itself."""
+def paragraphs(spans: list[Span], turned: Callable[[tuple], bool]) -> list[Block]:
+    """Paragraphs of spans, parted where a formula, an image or a note stands by itself.
+
+    `turned` says whether what a paragraph holds is written from right to left.
+    """
     spans = list(lifted(trimmed(spans)))
     if len(spans) == 1 and isinstance(spans[0], Figure):
         return spans
@@ -542,7 +576,7 @@ def paragraphs(spans: list[Span]) -> list[Block]:
         if alone:
             blocks += group
         elif content := trimmed(group):
-            blocks.append(Paragraph(content, right_to_left(content)))
+            blocks.append(Paragraph(content, turned(content)))
     return blocks
 
 

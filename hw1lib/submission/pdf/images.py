@@ -33,7 +33,15 @@ SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 
 
 class ImageError(ValueError):
-    """An image that cannot be shown; the message says why."""
+    """An image that cannot be shown; the message says why, and `advice` what to do."""
+
+    advice = "Save it as a PNG file beside the notebook and name that file."
+
+
+class NoFolderError(ImageError):
+    """An image beside a notebook of which it is not known where it lies."""
+
+    advice = "Drag the picture into the cell: then the notebook holds it."
 
 
 class Images:
@@ -121,7 +129,7 @@ class Images:
     def beside_notebook(self, path: str) -> tuple[bytes, str]:
         """A file in the notebook's folder or below; nothing else on the machine is read."""
         if self.notebook_folder is None:
-            raise ImageError(f"the folder of {path} is not known")
+            raise NoFolderError(f"the folder of {path} is not known")
         root = self.notebook_folder.resolve()
         try:
             file = (root / path).resolve()

@@ -560,8 +560,20 @@ class _Parser:
 
     def set_tag(self) -> None:
         shape = "{}" if self.take("*") else "({})"
-        tokens = self.raw_group()
-        self.tag = shape.format("".join(TEXT_CHARACTERS.get(token, token) for token in tokens))
+        self.tag = shape.format("".join(self.tag_words(self.raw_group())))
+
+    def tag_words(self, tokens: list[str]) -> Iterator[str]:
+        """The words of a tag, those of a \\text in it too; it is set as words."""
+        rest, self.tokens = self.tokens, tokens[::-1]
+        while self.tokens:
+            token = self.tokens.pop()
+            if token[1:] in ("text", "textrm", "textnormal", "mbox"):
+                yield from self.tag_words(self.raw_group())
+            elif (words := in_words(token)) is None:
+                raise TexError(f"a \\tag holds words only, and this one holds {token}")
+            else:
+                yield words
+        self.tokens = rest
 
     def set_label(self) -> None:
         self.labels.append(self.words())

@@ -172,6 +172,7 @@ xrightarrow → xleftarrow ← xleftrightarrow ↔ xRightarrow ⇒ xLeftarrow �
 xmapsto ↦ xlongequal = xrightleftharpoons ⇌ xhookrightarrow ↪
 """
 _LONGER = "size: #(100% + 0.8em)"
+_WHOLE = 'top-edge: "bounds", bottom-edge: "bounds"'  # nothing sticks out of the frame
 _LA = '"L"#h(-0.33em)#box(baseline: -0.21em, text(0.7em, "A"))#h(-0.17em)'
 _TEX = '"T"#h(-0.14em)#box(baseline: 0.22em, "E")#h(-0.12em)"X"'
 #: Commands whose last argument is all that follows in their group.
@@ -199,6 +200,7 @@ COMMANDS = {
     **{char: Command("\\" + char) for char in "{}$&#%_"},
     "TeX": Command(f"upright({_TEX})"),
     "LaTeX": Command(f"upright({_LA}{_TEX})"),
+    "boxed": _command(f"#box(stroke: 0.5pt, inset: 3pt, text({_WHOLE}, $display({{0}})$))"),
     **{name: Command(f'op("{name}", limits: #false)') for name in _BESIDE.split()},
     **{name: Command(f'op("{name}", limits: #true)') for name in _ABOVE.split()},
     **{name: _command(f"{accent}({{0}})") for name, accent in _pairs(_ACCENTS).items()},
@@ -254,7 +256,6 @@ limsup : op("lim sup", limits: #true)
 bmod : class("binary", "mod")
 pmod : quad \( "mod" thin {0} \)
 pod : quad \( {0} \)
-boxed : #box(stroke: 0.5pt, inset: 3pt, baseline: 3pt, $display({0})$)
 phantom : #hide(${0}$)
 vphantom : #box(width: 400pt, hide(${0}$) + h(1fr))#h(-400pt)
 hphantom : #box(height: 0pt, hide(${0}$))
