@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from hw1lib import activations, experiments, losses, network, report, training, vgg
+from hw1lib import activations, losses, network, report, training, vgg
 from hw1lib.cnn import augment, learner, model, optimizer
 from hw1lib.submission.check.forbidden import is_forbidden
 from hw1lib.submission.names import parse_ids
@@ -90,7 +90,7 @@ def test_provenance_comes_first_and_stand_ins_are_marked_wherever_they_are_used(
 def test_shown_source_is_the_source_as_it_is_now(code):
     """If this fails, the library changed: `./export.sh --in-place` runs the notebook anew."""
     known = {"augment": augment, "learner": learner, "model": model, "optimizer": optimizer}
-    known |= {"experiments": experiments, "training": training, "vgg": vgg}
+    known |= {"activations": activations, "training": training, "vgg": vgg}
     for module in (activations, losses, network, training):
         known |= vars(module)
     shown = [cell for cell in code if "\nshow_source(" in f"\n{cell.source}"]
