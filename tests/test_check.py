@@ -209,7 +209,7 @@ def test_a_cell_that_raised_is_an_error_and_stderr_a_warning(sample, found):
     sample.change(spoil)
     error, warning = found(sample, "run")
     assert error.startswith("error: cell 11 (In [5]): raised ValueError: no good. Fix")
-    assert warning.startswith("warning: cell 12 (In [6]): wrote to stderr: careful. Look")
+    assert warning.startswith("warning: cell 12 (In [6]): wrote to stderr: careful. Check")
 
 
 def test_a_cell_edited_after_the_run_is_an_error(sample, found):

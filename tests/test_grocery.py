@@ -190,7 +190,9 @@ def test_bad_line_is_an_error_with_file_and_photo(folder, line, words):
     with pytest.raises(DataError, match=words) as error:
         grocery.load(folder, SIZE)
     assert str(folder / "train.txt") in str(error.value)
-    assert str(error.value).endswith(f"; delete {folder.parent} and run again to fetch it anew")
+    assert str(error.value).endswith(
+        f"; move {folder.parent} elsewhere and run again to fetch it anew"
+    )
     assert len(str(error.value)) < 1000
 
 
@@ -268,7 +270,7 @@ def test_photo_that_cannot_be_decoded_is_named_and_nothing_is_cached(
     content = (folder / PHOTO).read_bytes()
     content = {"truncated": content[: len(content) // 2], "empty": b"", "text": b"hello"}[fault]
     (folder / PHOTO).write_bytes(content)
-    with pytest.raises(DataError, match=r"Product-02-B_002.*; delete "):
+    with pytest.raises(DataError, match=r"Product-02-B_002.*; move "):
         grocery.load(folder, SIZE)
     assert not (data_folder / "cache").exists()
 

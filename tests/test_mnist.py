@@ -88,7 +88,9 @@ def test_bad_file_is_named_with_what_was_expected_and_found(folder, name, conten
     with pytest.raises(DataError, match=words) as error:
         mnist.load(folder)
     assert str(folder / name) in str(error.value)
-    assert str(error.value).endswith(f"; delete {folder} and run again to fetch it anew")
+    assert str(error.value).endswith(
+        f"; move {folder} elsewhere and run again to fetch it anew"
+    )
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "not gzip", "missing"])
@@ -100,7 +102,7 @@ def test_damaged_gzip_is_named(folder, damage):
     path.unlink()
     if damage != "missing":
         path.write_bytes({"cut": content[:-20], "not gzip": b"<html>"}.get(damage, content))
-    with pytest.raises(DataError, match=rf"{TRAIN_IMAGES}: cannot be read: .+; delete "):
+    with pytest.raises(DataError, match=rf"{TRAIN_IMAGES}: cannot be read: .+; move "):
         mnist.load(folder)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hw1lib.datasets.fetch import data_folder
 from hw1lib.datasets.images import read_rgb
-from hw1lib.datasets.verify import DataError, advice_to_delete, snapshot
+from hw1lib.datasets.verify import DataError, advice_to_replace, snapshot
 from hw1lib.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def load(folder: Path, size: int) -> Grocery:
     Raises:
         DataError: a list, the class table or a photo is not as it should be, and where.
     """
-    with advice_to_delete(folder.parent):
+    with advice_to_replace(folder.parent):
         classes = _read_classes(folder / "classes.csv")
         lists = {s: _read_list(folder / f"{s}.txt", classes["coarse"]) for s in SPLITS}
         images = _images(folder, lists, size)

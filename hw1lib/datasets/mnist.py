@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hw1lib.datasets.verify import GZIP_ERRORS, UNPACKED_LIMIT, DataError, advice_to_delete
+from hw1lib.datasets.verify import GZIP_ERRORS, UNPACKED_LIMIT, DataError, advice_to_replace
 
 
 class Split(NamedTuple):
@@ -50,7 +50,7 @@ def load_test(folder: Path) -> Split:
 
 def _split(folder: Path, prefix: str) -> Split:
     path = folder / f"{prefix}-labels-idx1-ubyte.gz"
-    with advice_to_delete(folder):
+    with advice_to_replace(folder):
         images = _read(folder / f"{prefix}-images-idx3-ubyte.gz", 0x0803, 28, 28)
         labels = _read(path, 0x0801).long()
         if len(images) != len(labels) or labels.max() > 9:

@@ -36,12 +36,12 @@ class WrongContentError(DownloadError):
 
 
 @contextmanager
-def advice_to_delete(folder: Path) -> Iterator[None]:
-    """Have a DataError say what to do: delete the folder that `obtain` then brings anew."""
+def advice_to_replace(folder: Path) -> Iterator[None]:
+    """Have a DataError say what to do; moved away, not deleted: it may be a student's own."""
     try:
         yield
     except DataError as error:
-        error.args = (f"{error}; delete {folder} and run again to fetch it anew",)
+        error.args = (f"{error}; move {folder} elsewhere and run again to fetch it anew",)
         raise
 
 

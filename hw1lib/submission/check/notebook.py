@@ -158,7 +158,7 @@ def run_in_order(notebook: NotebookNode) -> Iterator[Finding]:
             fix = "Fix the cell, then run ./export.sh again"
             yield Finding("error", "run", what, cell_name(number, cell), fix)
         elif said := _on_stderr(output):
-            what, fix = f"wrote to stderr: {said}", "Look whether it tells of a fault"
+            what, fix = f"wrote to stderr: {said}", "Check whether it tells of a fault"
             if _PYTHON_WARNING.search(said):
                 what = f"printed a warning: {said}"
                 fix = "Fix its cause, then run ./export.sh again"
@@ -245,7 +245,7 @@ def ids_agree(notebook: NotebookNode, stem: str) -> Iterator[Finding]:
     for number in ids:
         if number not in PLACEHOLDERS and not has_check_digit(number):
             what = f"{number} does not end in the check digit of an Israeli ID"
-            yield Finding("warning", "ids", what, where, "Look whether it is mistyped")
+            yield Finding("warning", "ids", what, where, "Check whether it is mistyped")
 
 
 def stand_ins(notebook: NotebookNode) -> set[str]:

@@ -210,8 +210,10 @@ class _Converter:
         """Inside of a tag with this direction, "" where it has none of its own."""
         outer = self.direction
         self.direction = direction or outer
-        yield
-        self.direction = outer
+        try:
+            yield
+        finally:
+            self.direction = outer
 
     def block(self, tag: LexborNode) -> list[Block]:
         style = self.css(tag, block=True)
